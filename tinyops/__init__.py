@@ -1,0 +1,3 @@
+"""tinyops: TinyML firmware build and MLOps toolkit for microcontrollers."""
+
+__version__ = "0.1.0"
