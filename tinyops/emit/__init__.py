@@ -1,0 +1,1 @@
+"""Writers: a Program becomes source text. One folder per language."""

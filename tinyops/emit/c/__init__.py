@@ -1,0 +1,5 @@
+"""C99 output: template files in templates/ and the filters that they use."""
+
+from tinyops.emit.c.library import emit_binding, emit_library, library_sources
+
+__all__ = ["emit_binding", "emit_library", "library_sources"]

@@ -1,0 +1,30 @@
+"""From a model file to a Program, in one call: load -> passes -> plan -> lower."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyops.graph import Model
+from tinyops.load import load_model, read_model_file
+from tinyops.lower.lowering import lower
+from tinyops.lower.program import Program
+from tinyops.passes import run_passes
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledModel:
+    """A model after the passes, and the program that runs it."""
+
+    source: Path
+    model: Model
+    program: Program
+
+
+def compile_model(source: Path, *, name: str, isa: str = "c", seconds: float = 2.0) -> CompiledModel:
+    """Compile a model file; `name` is a C identifier and `seconds` bounds the memory planner's search."""
+    digest = hashlib.sha256(read_model_file(source)).digest()
+    model = run_passes(load_model(source))
+    program = lower(model, name=name, digest=digest, source=source.name, isa=isa, seconds=seconds)
+    return CompiledModel(source, model, program)

@@ -1,0 +1,176 @@
+"""How operators become kernel calls: a rule per operator, in rules/, registered by a decorator."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tinyops.errors import ModelError
+from tinyops.graph import DType, Model, OpView, Tensor
+from tinyops.lower.program import ArenaRef, Call, Constant, ConstantRef, Layer, Port, Program, Ref, Role, StateRef
+from tinyops.ops.base import operator
+from tinyops.plan import Plan, Storage, plan
+
+Array = np.ndarray[Any, Any]
+
+
+class ConstantPool:
+    """Constants by content: equal arrays with the same element type are stored once."""
+
+    def __init__(self) -> None:
+        self._by_content: dict[tuple[str, bytes], Constant] = {}
+
+    def add(self, name: str, role: Role, data: Array, alignment: int = 4) -> ConstantRef:
+        packed = np.ascontiguousarray(data)
+        key = (str(packed.dtype), hashlib.sha256(packed.tobytes()).digest())
+        constant = self._by_content.setdefault(key, Constant(name, role, packed, alignment))
+        return ConstantRef(constant.name, DType(str(packed.dtype)))
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        return tuple(self._by_content.values())
+
+
+class Lowering:
+    """What a rule sees of one op: its view, the addresses of its tensors, and the constant pool."""
+
+    def __init__(self, view: OpView, index: int, storage: Storage, plan: Plan, pool: ConstantPool, isa: str) -> None:
+        self.view = view
+        self.isa = isa
+        self._index = index
+        self._storage = storage
+        self._plan = plan
+        self._pool = pool
+
+    def input(self, i: int = 0) -> Ref:
+        index = self.view.op.inputs[i]
+        if index is None:
+            raise IndexError(f"{self.view.name}: input {i} is absent")
+        return self._ref(index)
+
+    def output(self, i: int = 0) -> Ref:
+        return self._ref(self.view.op.outputs[i])
+
+    def state(self, index: int, dtype: DType) -> StateRef:
+        return StateRef(self._plan.state_offsets[index], dtype)
+
+    def constant(self, suffix: str, role: Role, data: Array) -> ConstantRef:
+        return self._pool.add(f"{self.view.name}_{suffix}", role, data)
+
+    def input_needs_copy(self, i: int) -> bool:
+        """False where the input was produced in its place inside the output."""
+        return not self._storage.is_embedded(self._index, i)
+
+    def output_needs_copy(self, o: int = 0) -> bool:
+        """False where the output is a part of the input's memory."""
+        return not self._storage.is_aliased(self._index, o)
+
+    def _ref(self, index: int) -> Ref:
+        tensor = self.view.graph.tensors[index]
+        if tensor.data is not None:
+            return self._pool.add(f"{self.view.name}_{_suffix(tensor)}", Role.DATA, tensor.data)
+        place = self._storage.places[index]
+        if place.space == "state":
+            return StateRef(self._plan.state_offsets[place.root] + place.offset, tensor.dtype)
+        return ArenaRef(self._plan.offsets[index], tensor.dtype)
+
+
+def _suffix(tensor: Tensor) -> str:
+    return "data_" + hashlib.sha256(tensor.name.encode()).hexdigest()[:6]
+
+
+Rule = Callable[[Lowering], Sequence[Call]]
+_rules: dict[str, Rule] = {}
+
+
+def rule(kind: str) -> Callable[[Rule], Rule]:
+    """Register the lowering of an operator kind; a second one is an error."""
+
+    def register(function: Rule) -> Rule:
+        if kind in _rules:
+            raise RuntimeError(f"two lowerings of {kind}")
+        _rules[kind] = function
+        return function
+
+    return register
+
+
+@cache
+def _load_rules() -> None:
+    package = importlib.import_module("tinyops.lower.rules")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def lower(
+    model: Model, *, name: str, digest: bytes = bytes(32), source: str = "", isa: str = "c", seconds: float = 2.0
+) -> Program:
+    """Plan the memory of `model` (passes must have run) and choose kernels for `isa`.
+
+    `name` is a C identifier. Raises ModelError for an operator that has no lowering or whose accumulator could
+    overflow.
+    """
+    _load_rules()
+    graph = model.main
+    memory = plan(graph, model.states, seconds=seconds)
+    storage = memory.storage
+    pool = ConstantPool()
+    layers = []
+    for index in memory.order:
+        view = OpView(graph.ops[index], graph)
+        lowering = Lowering(view, index, storage, memory, pool, isa)
+        layers.append(_layer(lowering, view))
+    _refuse_constant_outputs(model)
+    return Program(
+        name=name,
+        digest=digest,
+        layers=tuple(layers),
+        constants=pool.constants,
+        inputs=_ports(model, memory, graph.inputs),
+        outputs=_ports(model, memory, graph.outputs),
+        states=model.states,
+        state_offsets=tuple(memory.state_offsets[i] for i in range(len(model.states))),
+        state_bytes=memory.state_bytes,
+        arena_bytes=memory.peak,
+        plan=memory,
+        arena_blocks=tuple((root, graph.tensors[root].name, size) for root, size in storage.roots.items()),
+        isa=isa,
+        metadata={"source": source or name},
+    )
+
+
+def _layer(lowering: Lowering, view: OpView) -> Layer:
+    apply = _rules.get(view.kind)
+    definition = operator(view.kind)
+    if apply is None or definition is None:
+        raise ModelError(
+            f"{view.kind} has no generated code yet", where=f"operator {view.name}", allowed=", ".join(sorted(_rules))
+        )
+    return Layer(
+        name=view.name,
+        op=view.kind,
+        calls=tuple(apply(lowering)),
+        macs=definition.macs(view),
+        inputs=tuple(t for t in view.inputs if t is not None and not t.is_constant),
+        outputs=view.outputs,
+    )
+
+
+def _ports(model: Model, memory: Plan, indices: tuple[int, ...]) -> tuple[Port, ...]:
+    tensors = model.main.tensors
+    return tuple(Port(tensors[t].name, tensors[t], memory.offsets.get(t, 0)) for t in indices)
+
+
+def _refuse_constant_outputs(model: Model) -> None:
+    for index in model.main.outputs:
+        tensor = model.main.tensors[index]
+        if tensor.is_constant:
+            raise ModelError(
+                "this model output is the same for every input", where=f"tensor {tensor.name}", allowed="computed outputs"
+            )
