@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinyops.errors import ModelError
+from tinyops.errors import ModelError, TinyopsError
 from tinyops.graph import Model
 from tinyops.load.tflite import MAX_FILE_BYTES, load_tflite
 
@@ -51,6 +51,6 @@ def load_model(path: Path) -> Model:
         )
     try:
         return load_tflite(data, name=path.stem)
-    except ModelError as error:
+    except TinyopsError as error:
         error.where = f"{path}: {error.where}" if error.where else str(path)
         raise
