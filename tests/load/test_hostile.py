@@ -67,7 +67,8 @@ def test_structural_mutants_are_refused(name: str, tmp_path: Path) -> None:
     assert not accepted
     assert len(files) >= (60 if name == "digits" else 15)
     for label, message in messages.items():
-        assert message is not None and "mutant" in message, label  # names the file
+        assert message is not None, label
+        assert "mutant" in message, label  # names the file
         assert message.isprintable() or "\n" in message, label
         assert "\x1b" not in message, label
 

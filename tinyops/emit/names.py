@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 
 _RESERVED = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    bool true false main asm typeof as crate dyn fn impl in let loop match mod move mut pub ref self super trait
-    type unsafe use where async await""".split()
+    keyword
+    for line in (
+        "auto break case char const continue default do double else enum extern float for goto if inline int long",
+        "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while",
+        "bool true false main asm typeof as crate dyn fn impl in let loop match mod move mut pub ref self super trait",
+        "type unsafe use where async await",
+    )
+    for keyword in line.split()
 )
 
 

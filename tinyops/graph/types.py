@@ -112,7 +112,7 @@ class Op:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """Memory that persists between invocations (a variable, a delay line, a cache); `initial` is its value after init."""
+    """Memory that persists between invocations (a variable, a delay line, a cache); init sets it to `initial`."""
 
     name: str
     dtype: DType

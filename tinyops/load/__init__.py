@@ -20,9 +20,7 @@ def read_model_file(path: Path) -> bytes:
             raise ModelError("is a folder", where=str(path), allowed="a .tflite file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise ModelError(
-                f"file of {size:,} bytes", where=str(path), allowed=f"up to {MAX_FILE_BYTES:,} bytes"
-            )
+            raise ModelError(f"file of {size:,} bytes", where=str(path), allowed=f"up to {MAX_FILE_BYTES:,} bytes")
         data = path.read_bytes()
     except FileNotFoundError:
         near = sorted(str(p) for p in path.parent.glob("*.tflite"))[:3] if path.parent.is_dir() else []

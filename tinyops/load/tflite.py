@@ -112,10 +112,7 @@ class _Reader:
         if version != 3:
             _fail(f"schema version {version}", "model", "version 3")
         _bounded(self.root.BuffersLength(), _MAX_TENSORS * 2, "buffers")
-        codes = [
-            self._operator_code(i)
-            for i in _bounded(self.root.OperatorCodesLength(), _MAX_OPS, "operator codes")
-        ]
+        codes = [self._operator_code(i) for i in _bounded(self.root.OperatorCodesLength(), _MAX_OPS, "operator codes")]
         graphs = tuple(
             self._graph(self.root.Subgraphs(i), i, codes)
             for i in _bounded(self.root.SubgraphsLength(), _MAX_SUBGRAPHS, "subgraphs")
@@ -135,8 +132,7 @@ class _Reader:
     def _graph(self, raw: Any, index: int, codes: list[tuple[str, int]]) -> Graph:
         name = _text(raw.Name()) or f"graph{index}"
         tensors = tuple(
-            self._tensor(raw.Tensors(i), i, name)
-            for i in _bounded(raw.TensorsLength(), _MAX_TENSORS, "tensors", name)
+            self._tensor(raw.Tensors(i), i, name) for i in _bounded(raw.TensorsLength(), _MAX_TENSORS, "tensors", name)
         )
         ops = tuple(
             self._op(raw.Operators(i), i, name, codes, len(tensors))
@@ -177,9 +173,7 @@ class _Reader:
         data = self._constant(raw.Buffer(), dtype, shape, where)
         return Tensor(name, dtype, shape, self._quantization(raw, dtype, where), data)
 
-    def _constant(
-        self, buffer: int, dtype: DType, shape: tuple[int, ...], where: str
-    ) -> np.ndarray[Any, Any] | None:
+    def _constant(self, buffer: int, dtype: DType, shape: tuple[int, ...], where: str) -> np.ndarray[Any, Any] | None:
         if not 0 <= buffer < max(self.root.BuffersLength(), 1):
             _fail(f"buffer {buffer} does not exist", where, f"0 to {self.root.BuffersLength() - 1}")
         if buffer == 0:
@@ -218,7 +212,9 @@ class _Reader:
     def _op(self, raw: Any, index: int, graph: str, codes: list[tuple[str, int]], tensors: int) -> Op:
         opcode = raw.OpcodeIndex()
         if not 0 <= opcode < len(codes):
-            _fail(f"operator code {opcode} does not exist", f"graph {graph}, operator {index}", f"0 to {len(codes) - 1}")
+            _fail(
+                f"operator code {opcode} does not exist", f"graph {graph}, operator {index}", f"0 to {len(codes) - 1}"
+            )
         kind, version = codes[opcode]
         name = f"{kind.lower()}_{index}"
         where = f"graph {graph}, operator {index} ({kind})"
@@ -235,9 +231,7 @@ class _Reader:
         operands: list[tuple[int | None, ...]] = []
         for length, item in ((raw.InputsLength(), raw.Inputs), (raw.OutputsLength(), raw.Outputs)):
             operands.append(
-                tuple(
-                    _operand(item(i), tensors, where) for i in _bounded(length, _MAX_OPERANDS, "operands", where)
-                )
+                tuple(_operand(item(i), tensors, where) for i in _bounded(length, _MAX_OPERANDS, "operands", where))
             )
         outputs = tuple(t for t in operands[1] if t is not None)
         if len(outputs) != len(operands[1]):
@@ -288,4 +282,3 @@ def _attribute(options: Any, name: str, kind: Any, where: str) -> Any:
         return _text(value)
     convert: Callable[[Any], Any] = kind
     return convert(value)
-

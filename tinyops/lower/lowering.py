@@ -172,5 +172,7 @@ def _refuse_constant_outputs(model: Model) -> None:
         tensor = model.main.tensors[index]
         if tensor.is_constant:
             raise ModelError(
-                "this model output is the same for every input", where=f"tensor {tensor.name}", allowed="computed outputs"
+                "this model output is the same for every input",
+                where=f"tensor {tensor.name}",
+                allowed="computed outputs",
             )

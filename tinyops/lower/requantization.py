@@ -30,4 +30,5 @@ def fold_bias(view: OpView, weights: Array, bias: Array | None, input_zero_point
             where=f"operator {view.name} ({view.kind})",
             allowed=f"below 2^31 = {_INT32:,}: smaller biases or fewer inputs per output",
         )
-    return folded.astype(np.int32)
+    packed: Array = folded.astype(np.int32)
+    return packed

@@ -63,9 +63,7 @@ def _rewrite(op: Op, state: int) -> Op:
 
 
 def _handles(graph: Graph) -> dict[int, _Variable]:
-    return {
-        op.outputs[0]: (op.attrs.container, op.attrs.shared_name) for op in graph.ops if op.kind == "VAR_HANDLE"
-    }
+    return {op.outputs[0]: (op.attrs.container, op.attrs.shared_name) for op in graph.ops if op.kind == "VAR_HANDLE"}
 
 
 def _variable(graph: Graph, op: Op, handles: dict[int, _Variable]) -> _Variable:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tinyops.lower.lowering import Lowering, rule
-from tinyops.lower.program import ArenaRef, Call, ConstantRef, Ref, StateRef
+from tinyops.lower.program import ArenaRef, Call, ConstantRef, Ref, StateRef, Value
 from tinyops.lower.strides import contiguous_strides, lead, merge
 from tinyops.ops import concatenation as concat
 from tinyops.ops import split_v as split
@@ -37,7 +37,7 @@ def copy(
         run *= e[-1]
         e, i, o = e[:-1], i[:-1], o[:-1]
     fill = _MAX_DIMS - len(e)
-    params = {
+    params: dict[str, Value] = {
         "dims": len(e),
         "extents": e + (1,) * fill,
         "in_stride": i + (0,) * fill,
@@ -123,10 +123,10 @@ def strided_slice(op: Lowering) -> list[Call]:
 def pad(op: Lowering) -> list[Call]:
     tensor = op.view.input(0)
     paddings = op.view.input(1).data
-    assert paddings is not None  # noqa: S101 - PAD's check requires a constant
+    assert paddings is not None
     fill = op.view.output().zero_point if op.view.output().quantization else 0
     raw = fill.to_bytes(tensor.dtype.itemsize, "little", signed=fill < 0)
-    params = {
+    params: dict[str, Value] = {
         "in_extents": lead(tensor.shape, _PAD_DIMS, 1),
         "before": lead([int(v) for v in paddings[:, 0]], _PAD_DIMS, 0),
         "after": lead([int(v) for v in paddings[:, 1]], _PAD_DIMS, 0),
