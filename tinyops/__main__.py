@@ -1,0 +1,5 @@
+"""`python -m tinyops` is the `tinyops` command."""
+
+from tinyops.cli import main
+
+main()

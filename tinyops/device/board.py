@@ -1,0 +1,159 @@
+"""A board is a file of facts: processor, memories, toolchain, firmware port, emulator, probe, names in other systems.
+
+Code never branches on a board's name, only on these facts.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from tinyops.errors import TinyopsError, UsageError
+from tinyops.resources import data_dir
+
+_MAX_BOARD_FILE = 65536
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Processor(_Facts):
+    core: str = Field(description="core as compilers call it, for example cortex-m4")
+    isa: Literal[
+        "host",
+        "armv6-m",
+        "armv7-m",
+        "armv7e-m",
+        "armv8-m.main",
+        "armv8.1-m.main",
+        "rv32imc",
+        "rv32imac",
+        "xtensa-lx6",
+        "xtensa-lx7",
+    ]
+    features: tuple[str, ...] = ()
+    clock_hz: int | None = Field(default=None, gt=0)
+    cores: int = Field(default=1, gt=0)
+
+
+class Memory(_Facts):
+    origin: int = Field(ge=0)
+    bytes: int = Field(gt=0)
+    wait_states: int | None = None
+    erase_bytes: int | None = Field(default=None, gt=0)
+    write_bytes: int | None = Field(default=None, gt=0)
+    note: str | None = None
+
+
+class Toolchain(_Facts):
+    name: Literal["host", "arm-none-eabi", "riscv64-unknown-elf", "xtensa-esp-elf", "riscv32-esp-elf"]
+    flags: tuple[str, ...] = ()
+
+
+class Firmware(_Facts):
+    port: str | None = Field(default=None, description="folder below firmware/ with our own port, if there is one")
+    uart: Literal["stdio", "semihosting", "cmsdk", "ns16550"] | None = Field(
+        default=None, description="driver of the serial line that carries the device protocol"
+    )
+    uart_base: int | None = None
+    counter: Literal["none", "systick", "minstret"] = "none"
+    instructions_per_tick: tuple[PositiveInt, PositiveInt] = Field(
+        default=(1, 1), description="numerator and denominator; the counter is exact when it is at most 1"
+    )
+    stack_bytes: int = Field(default=4096, ge=1024)
+
+
+class Emulator(_Facts):
+    program: str
+    args: tuple[str, ...]
+    package: str | None = Field(default=None, description="Debian package that brings the program")
+
+
+class Os(_Facts):
+    riot: str | None = Field(default=None, description="BOARD= name in RIOT")
+    ariel: str | None = Field(default=None, description="laze builder name in Ariel OS")
+
+
+class Probe(_Facts):
+    backends: tuple[str, ...] = ()
+    pyocd_target: str | None = None
+    openocd_config: str | None = None
+    jlink_device: str | None = None
+    esptool_chip: str | None = None
+
+
+class Board(_Facts):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    title: str
+    kind: Literal["host", "emulated", "real"]
+    processor: Processor
+    flash: Memory | None = None
+    ram: Memory | None = None
+    toolchain: Toolchain
+    firmware: Firmware = Firmware()
+    emulator: Emulator | None = None
+    os: Os = Os()
+    probe: Probe = Probe()
+    links: tuple[str, ...] = Field(default=(), description="ble, 802.15.4, lte-m, wifi, ethernet, uart, usb, lora")
+    source: str | None = Field(default=None, description="where the facts were read")
+
+
+def board_folders(project: Path | None = None) -> list[Path]:
+    """Folders with board files, the first that has a name wins: project, user, shipped."""
+    folders = [(project or Path.cwd()) / "boards", Path(platformdirs.user_config_dir("tinyops")) / "boards"]
+    return [*folders, data_dir("boards")]
+
+
+def load_board(path: Path) -> Board:
+    """Read one board file; every error names the file, the key and what is allowed."""
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BOARD_FILE:
+            raise TinyopsError(f"board file of {size} bytes", where=str(path), allowed=f"up to {_MAX_BOARD_FILE} bytes")
+        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TinyopsError(f"not a readable board file: {error}", where=str(path)) from error
+    facts.setdefault("name", path.stem)
+    try:
+        board = Board.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise TinyopsError(
+            f"{key}: {first['msg']}", where=str(path), hint="tinyops boards show qemu-cortex-m4 --toml"
+        ) from error
+    if board.name != path.stem:
+        raise TinyopsError(f"name is {board.name!r}", where=str(path), allowed=f"the file's own name, {path.stem!r}")
+    return board
+
+
+def find_board(name: str, project: Path | None = None) -> Board:
+    """The board `name`; an unknown one is an error that lists the nearest names."""
+    for folder in board_folders(project):
+        path = folder / f"{name}.toml"
+        if os.sep not in name and path.is_file():
+            return load_board(path)
+    import difflib
+
+    known = sorted(list_board_files(project))
+    near = difflib.get_close_matches(name, known, n=3)
+    raise UsageError(
+        f"no board is called {name!r}",
+        allowed="did you mean " + " or ".join(near) + "?" if near else ", ".join(known),
+        hint="tinyops boards",
+    )
+
+
+def list_board_files(project: Path | None = None) -> dict[str, Path]:
+    """Name -> file, of all boards that can be had here."""
+    found: dict[str, Path] = {}
+    for folder in reversed(board_folders(project)):
+        if folder.is_dir():
+            found.update({path.stem: path for path in sorted(folder.glob("*.toml"))})
+    return found

@@ -1,0 +1,246 @@
+"""What is installed here, what is missing and how to get it; for the whole tool or for one board."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tinyops.device.board import Board, Toolchain, list_board_files, load_board
+from tinyops.device.toolchain import find_toolchain
+from tinyops.errors import MissingToolError, TinyopsError
+
+#: "missing" stops what was asked for, "optional" only what needs it, "warning" is there but may not work.
+Status = Literal["ok", "warning", "optional", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; `fix` is what to type or to do, None where nothing is to be done."""
+
+    group: str
+    name: str
+    status: Status
+    detail: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    names: tuple[str, ...]
+    purpose: str
+    fix: str
+
+
+_PACKAGES = {
+    "tflite-micro": ("compare with TFLite Micro itself", "tflite-micro==0.dev20261023182759"),
+    "pyserial": ("talk to a board at a serial port", "pyserial"),
+    "pyocd": ("flash boards with a CMSIS-DAP, ST-LINK or J-Link probe", "pyocd"),
+    "west": ("manage workspaces of several repositories", "west"),
+}
+
+#: Probe backend of a board file -> the program that serves it.
+_BACKENDS = {
+    "pyocd": _Program(("pyocd",), "flash with a CMSIS-DAP, ST-LINK or J-Link probe", "pip install pyocd"),
+    "openocd": _Program(("openocd",), "flash with most probes", "apt-get install openocd"),
+    "jlink": _Program(("JLinkExe", "JLink.exe"), "flash with a J-Link", "install SEGGER's J-Link Software Pack"),
+    "esptool": _Program(("esptool", "esptool.py"), "flash Espressif's chips", "pip install esptool"),
+}
+
+#: USB vendors of debug probes and of boards with a USB bootloader.
+_PROBE_VENDORS = {
+    "1366": "SEGGER J-Link",
+    "0483": "ST-LINK",
+    "03eb": "Microchip EDBG",
+    "0d28": "DAPLink",
+    "2e8a": "Raspberry Pi",
+    "303a": "Espressif",
+}
+
+_TOOLCHAINS = ("host", "arm-none-eabi", "riscv64-unknown-elf", "xtensa-esp-elf", "riscv32-esp-elf")
+
+
+def diagnose(board: Board | None = None) -> list[Check]:
+    """All checks; with `board`, those that matter to it, and "missing" where it cannot do without."""
+    checks = [_python()]
+    if board is None:
+        checks += [_package(name) for name in _PACKAGES]
+        checks += [_toolchain(Toolchain.model_validate({"name": name}), needed=name == "host") for name in _TOOLCHAINS]
+        checks += _emulators(_shipped_boards())
+        checks += [_backend(name) for name in _BACKENDS if name != "pyocd"]
+        return [*checks, *_serial_ports(), *_probes()]
+    checks += [_package("tflite-micro"), _toolchain(board.toolchain, needed=True)]
+    if board.emulator:
+        checks += _emulators([board])
+    if board.kind == "real":
+        checks += [*_board_probe(board), _package("pyserial"), *_serial_ports(), *_probes()]
+    return checks
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    fine = sys.version_info >= (3, 11)
+    return Check(
+        "Python", "Python", "ok" if fine else "missing", version, None if fine else "install Python 3.11 or newer"
+    )
+
+
+def _package(name: str) -> Check:
+    purpose, requirement = _PACKAGES[name]
+    try:
+        return Check("Python", name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    if name == "tflite-micro" and (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return Check("Python", name, "optional", "has packages for Linux on x86-64 only; the NumPy reference is used")
+    return Check("Python", name, "optional", f"not installed; to {purpose}", f"{_pip()} install {requirement}")
+
+
+def _pip() -> str:
+    return "pip" if sys.prefix == sys.base_prefix else f"{sys.executable} -m pip"
+
+
+def _toolchain(toolchain: Toolchain, *, needed: bool) -> Check:
+    try:
+        found = find_toolchain(toolchain)
+    except MissingToolError as error:
+        return Check("Compilers", toolchain.name, "missing" if needed else "optional", error.what, _rights(error.hint))
+    return Check("Compilers", toolchain.name, "ok", f"{found.version} ({found.cc})")
+
+
+def _shipped_boards() -> Iterator[Board]:
+    for path in list_board_files().values():
+        try:
+            yield load_board(path)
+        except TinyopsError:
+            continue  # `tinyops boards` names a faulty file
+
+
+def _emulators(boards: Iterable[Board]) -> list[Check]:
+    """One check per emulator program; an emulator is the only way to run its boards, so it is needed for one."""
+    boards = list(boards)
+    programs: dict[str, tuple[str | None, list[str]]] = {}
+    for board in boards:
+        if board.emulator:
+            programs.setdefault(board.emulator.program, (board.emulator.package, []))[1].append(board.name)
+    checks = []
+    for program, (package, names) in sorted(programs.items()):
+        path = shutil.which(program)
+        if path:
+            checks.append(Check("Emulators", program, "ok", f"{_version(path)} ({path})"))
+            continue
+        status: Status = "missing" if len(boards) == 1 else "optional"
+        fix = _rights(f"apt-get install {package}") if package else f"install {program} and put it on the PATH"
+        checks.append(Check("Emulators", program, status, f"not found; runs {', '.join(names)}", fix))
+    return checks
+
+
+def _backend(name: str) -> Check:
+    program = _BACKENDS[name]
+    for candidate in program.names:
+        path = _which(candidate)
+        if path:
+            return Check("Probes", name, "ok", path)
+    return Check("Probes", name, "optional", f"not found; to {program.purpose}", _rights(program.fix))
+
+
+def _which(program: str) -> str | None:
+    """The program on the PATH, or beside this Python (in an environment that is not activated)."""
+    return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+
+
+def _board_probe(board: Board) -> list[Check]:
+    """A board needs one of its backends; pyOCD must also know the processor."""
+    checks = [_backend(name) for name in board.probe.backends if name in _BACKENDS]
+    for i, check in enumerate(checks):
+        if check.name == "pyocd" and check.status == "ok" and board.probe.pyocd_target:
+            checks[i] = _pyocd_target(check, board.probe.pyocd_target)
+    if checks and not any(check.status in ("ok", "warning") for check in checks):
+        checks[0] = Check("Probes", checks[0].name, "missing", checks[0].detail, checks[0].fix)
+    return checks
+
+
+def _pyocd_target(check: Check, target: str) -> Check:
+    """Whether pyOCD knows `target` by itself or by an installed CMSIS pack."""
+    known = _run([_which("pyocd") or "pyocd", "list", "--targets", "--no-header", "--name", target])
+    if any(line.split()[:1] == [target] for line in known.splitlines()):
+        return check
+    return Check("Probes", "pyocd", "warning", f"needs a CMSIS pack for {target}", f"pyocd pack install {target}")
+
+
+def _serial_ports() -> list[Check]:
+    """The serial ports of USB devices, and whether this user may open them."""
+    if os.name == "nt":
+        return []
+    ports = sorted(p for pattern in ("ttyACM*", "ttyUSB*", "cu.usb*") for p in Path("/dev").glob(pattern))
+    if not ports:
+        return [Check("Serial ports", "serial", "optional", "no board is connected")]
+    return [_access("Serial ports", str(port), port, "serial port") for port in ports]
+
+
+def _probes() -> list[Check]:
+    """Connected debug probes (Linux), and whether this user may open them."""
+    checks = []
+    for device in sorted(Path("/sys/bus/usb/devices").glob("*")):
+        try:
+            vendor = (device / "idVendor").read_text().strip().lower()
+            bus, number = (int((device / name).read_text()) for name in ("busnum", "devnum"))
+        except (OSError, ValueError):
+            continue
+        if vendor in _PROBE_VENDORS:
+            node = Path(f"/dev/bus/usb/{bus:03d}/{number:03d}")
+            checks.append(_access("Probes", _PROBE_VENDORS[vendor], node, "USB device"))
+    return checks
+
+
+def _access(group: str, name: str, node: Path, kind: str) -> Check:
+    if os.access(node, os.R_OK | os.W_OK):
+        return Check(group, name, "ok", f"{kind} {node}" if str(node) != name else f"{kind}, may be opened")
+    owner = _group_of(node)
+    if kind == "serial port" and owner not in (None, "root"):
+        fix = f"sudo usermod -aG {owner} $USER, then log in again"
+    else:
+        fix = "install udev rules for it (apt-get install openocd brings some), then plug it in again"
+    return Check(group, name, "warning", f"{kind} {node} may not be opened by this user", fix)
+
+
+def _group_of(path: Path) -> str | None:
+    try:
+        return path.group()
+    except (OSError, KeyError):
+        return None
+
+
+def _rights(command: str | None) -> str | None:
+    """The command as this user must type it: with sudo, with this environment's pip."""
+    if command and command.startswith("pip "):
+        return _pip() + command.removeprefix("pip")
+    if command and command.startswith("apt-get") and hasattr(os, "geteuid") and os.geteuid() != 0:
+        return f"sudo {command}"
+    return command
+
+
+@functools.cache
+def _version(program: str) -> str:
+    """The first version number that `program --version` prints."""
+    match = re.search(r"\d+(\.\d+)+", _run([program, "--version"]))
+    return match.group() if match else "version unknown"
+
+
+def _run(command: list[str]) -> str:
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=30, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout
