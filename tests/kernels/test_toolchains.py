@@ -1,0 +1,71 @@
+"""Every compiler takes the kernels without a warning, and they bring nothing but code and constants."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.kernels.harness import STRICT
+from tinyops.kernels import kernel_files, kernels
+
+ARM = ["arm-none-eabi-gcc", "-mthumb"]
+RISCV = ["riscv64-unknown-elf-gcc", "--specs=picolibc.specs"]
+COMPILERS = {
+    "gcc": ["gcc"],
+    "clang": ["clang"],
+    "cortex-m0plus": [*ARM, "-mcpu=cortex-m0plus"],
+    "cortex-m4": [*ARM, "-mcpu=cortex-m4"],
+    "riscv32": [*RISCV, "-march=rv32imc", "-mabi=ilp32"],
+}
+SOURCES = [path for path in kernel_files(kernels()) if path.suffix == ".c"]
+TEXT_LIMIT_BYTES = 8192
+
+
+def _compile(board: str, folder: Path, *flags: str) -> list[Path]:
+    command = COMPILERS[board]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run(
+        [*command, *STRICT, *flags, "-c", *map(str, SOURCES)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return [folder / f"{source.stem}.o" for source in SOURCES]
+
+
+@pytest.mark.parametrize("board", COMPILERS)
+@pytest.mark.parametrize("optimization", ["-O2", "-Os"])
+def test_no_warnings(board: str, optimization: str, tmp_path: Path) -> None:
+    assert all(path.is_file() for path in _compile(board, tmp_path, optimization))
+
+
+def _symbols(objects: list[Path]) -> set[tuple[str, str]]:
+    """(kind, name) of each symbol, as nm prints them; no name stands for a defined one's address."""
+    listing = subprocess.run(
+        ["arm-none-eabi-nm", *map(str, objects)], capture_output=True, text=True, check=True
+    ).stdout
+    words = [line.split() for line in listing.splitlines() if line and not line.endswith(":")]
+    return {(word[-2], word[-1]) for word in words}
+
+
+@pytest.mark.parametrize("board", ["cortex-m0plus", "cortex-m4"])
+def test_links_against_memcpy_and_the_compiler_alone(board: str, tmp_path: Path) -> None:
+    symbols = _symbols(_compile(board, tmp_path, "-O2"))
+    undefined = {name for kind, name in symbols if kind == "U"}
+    assert {name for name in undefined if not name.startswith("__")} <= {"memcpy", "memset"}
+    assert {kind for kind, _ in symbols} <= {"T", "t", "R", "r", "U"}
+    assert {name for kind, name in symbols if kind == "T"} == set(kernels())
+
+
+def test_code_size(tmp_path: Path) -> None:
+    """All kernels together on Cortex-M4; firmware takes only those that its model calls."""
+    objects = _compile("cortex-m4", tmp_path, "-O2")
+    listing = subprocess.run(
+        ["arm-none-eabi-size", *map(str, objects)], capture_output=True, text=True, check=True
+    ).stdout
+    sizes = [[int(word) for word in line.split()[:3]] for line in listing.splitlines()[1:]]
+    assert sum(text for text, _, _ in sizes) < TEXT_LIMIT_BYTES
+    assert all(data == bss == 0 for _, data, bss in sizes)

@@ -1,0 +1,33 @@
+/* ADD, int8, with broadcasting; generic C. */
+#ifndef TINYOPS_TO_ADD_ANY_S8_C_H
+#define TINYOPS_TO_ADD_ANY_S8_C_H
+
+#include <stdint.h>
+
+/* Extents are >= 1, outermost first; strides are in elements, 0 where an input is broadcast. Offsets of
+ * inputs are their negative zero points. Multipliers and shifts (<= 0) are those of TFLite's int8 ADD: inputs
+ * are shifted left by 20, rescaled, added, and the sum is rescaled. */
+typedef struct {
+    int32_t extents[4];
+    int32_t a_stride[4];
+    int32_t b_stride[4];
+    int32_t a_multiplier;
+    int32_t b_multiplier;
+    int32_t output_multiplier;
+    int16_t a_offset; /* -127..128 */
+    int16_t b_offset;
+    int8_t a_shift;
+    int8_t b_shift;
+    int8_t output_shift;
+    int8_t output_offset; /* zero point of the output */
+    int8_t activation_min;
+    int8_t activation_max;
+} to_add_s8_params;
+
+/* out: int8[extents[0]][extents[1]][extents[2]][extents[3]].
+ * Bound: |x + offset| * 2^20 < 2^28 and scales of at most 1, so the sum is below 2^29.
+ * Canonical order: outputs are stored in ascending order, each after all that it needs was read, so `out` may
+ * overlap `a` and `b` as far as Operator.overlap allows. */
+void to_add_any_s8_c(const to_add_s8_params *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+#endif

@@ -1,0 +1,27 @@
+/* MEAN, int8, over any axes; generic C. */
+#ifndef TINYOPS_TO_MEAN_ANY_S8_C_H
+#define TINYOPS_TO_MEAN_ANY_S8_C_H
+
+#include <stdint.h>
+
+/* The input's dimensions, split into those that stay and those that are averaged, outermost first. Neighbours
+ * of one kind are merged, so three of each serve up to six dimensions; unused extents are 1. Strides are in
+ * elements of the input. */
+typedef struct {
+    int32_t kept_extents[3];
+    int32_t kept_strides[3];
+    int32_t reduced_extents[3];
+    int32_t reduced_strides[3];
+    int32_t offset;     /* -input zero point * number of averaged elements */
+    int32_t multiplier; /* input scale / (output scale * number of averaged elements), see to_requantize */
+    int8_t shift;
+    int8_t output_zero_point;
+} to_mean_s8_params;
+
+/* out: int8[kept_extents[0]][kept_extents[1]][kept_extents[2]].
+ * Bound: fewer than 2^23 averaged elements, so |sum| + |offset| < 2^31.
+ * Canonical order: outputs are stored in ascending order, each after all that it needs was read, so `out` may
+ * overlap `in` as far as Operator.overlap allows. */
+void to_mean_any_s8_c(const to_mean_s8_params *p, const int8_t *in, int8_t *out);
+
+#endif
