@@ -37,7 +37,7 @@ def _run(request: dict[str, Any]) -> list[tuple[list[Any], dict[int, Any]]]:
             interpreter.set_input(value, index)
         interpreter.invoke()
         outputs = [interpreter.get_output(index).copy() for index in range(request["outputs"])]
-        tensors = {index: interpreter.GetTensor(index, 0).copy() for index in request["tensors"]}
+        tensors = {index: interpreter.GetTensor(index, 0)["tensor_data"].copy() for index in request["tensors"]}
         steps.append((outputs, tensors))
     return steps
 

@@ -71,6 +71,13 @@ class Lowering:
         """False where the output is a part of the input's memory."""
         return not self._storage.is_aliased(self._index, o)
 
+    def output_overlaps_from_above(self) -> bool:
+        """Whether output 0 starts above input 0 and overlaps it, so that the kernel must run in descending order."""
+        source, target = self.input(), self.output()
+        if not (isinstance(source, ArenaRef) and isinstance(target, ArenaRef)):
+            return False
+        return source.offset < target.offset < source.offset + self.view.input(0).nbytes
+
     def _ref(self, index: int) -> Ref:
         tensor = self.view.graph.tensors[index]
         if tensor.data is not None:

@@ -73,9 +73,8 @@ def _weights(op: Lowering) -> Array:
 def conv(op: Lowering) -> list[Call]:
     weights = _weights(op)
     requantization = conv_2d.requantization(op.view)
-    params = _geometry(op) | output_stage(requantization)
-    unit = ("kernel_h", "kernel_w", "stride_h", "stride_w")
-    kernel = "to_conv2d_1x1_s8_c" if all(params[k] == 1 for k in unit) else "to_conv2d_any_s8_c"
+    params = _geometry(op) | output_stage(requantization) | {"descending": int(op.output_overlaps_from_above())}
+    kernel = "to_conv2d_1x1_s8_c" if conv_2d.is_pointwise(op.view) else "to_conv2d_any_s8_c"
     packed = op.constant("weights", Role.WEIGHTS, weights)
     channels = _channels(op, weights.reshape(len(weights), -1), requantization)
     return [Call(kernel, params, (op.input(), packed, *channels, op.output()))]

@@ -1,0 +1,28 @@
+"""AVERAGE_POOL_2D: int8; padding does not count, and the mean is rounded half away from zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyops.graph import OpView
+from tinyops.ops.base import Array
+from tinyops.ops.fixed_point import activation_range
+from tinyops.ops.pool import Pool, window
+
+
+class AveragePool2D(Pool):
+    kind = "AVERAGE_POOL_2D"
+
+    def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
+        image = inputs[0]
+        assert image is not None
+        w = window(op)
+        total = np.zeros(op.output().shape, dtype=np.int64)
+        for _, _, tap in w.taps(image, 0):
+            total += tap
+        count = w.rows.inside().sum(axis=1)[:, None, None] * w.columns.inside().sum(axis=1)[:, None]
+        mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+        low, high = activation_range(op.attrs.fused_activation_function, op.output())
+        return [np.clip(mean, low, high).astype(np.int8)]

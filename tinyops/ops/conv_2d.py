@@ -1,0 +1,105 @@
+"""CONV_2D: int8 convolution with weights [output channels, rows, columns, input channels]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyops.graph import OpView
+from tinyops.ops.access import overlap_distance
+from tinyops.ops.base import Activation, Array, Operator, Padding
+from tinyops.ops.fixed_point import Requantization
+from tinyops.ops.weights import check_ratios, check_weights, convolution_requantization, exact_matmul
+from tinyops.ops.window import Axis, Window, check_image, check_positive
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2DAttrs:
+    """Fields of TFLite's Conv2DOptions; _h is along rows, _w along columns."""
+
+    padding: Padding
+    stride_w: int
+    stride_h: int
+    fused_activation_function: Activation = Activation.NONE
+    dilation_w_factor: int = 1
+    dilation_h_factor: int = 1
+
+
+def window(op: OpView) -> Window:
+    """The windows of a CONV_2D or DEPTHWISE_CONV_2D, whose weights have rows on axis 1 and columns on axis 2."""
+    a, image, weights = op.attrs, op.input(0).shape, op.input(1).shape
+    return Window(
+        batches=image[0],
+        channels=image[3],
+        rows=Axis.of(a.padding, image[1], weights[1], a.stride_h, a.dilation_h_factor),
+        columns=Axis.of(a.padding, image[2], weights[2], a.stride_w, a.dilation_w_factor),
+    )
+
+
+def is_pointwise(op: OpView) -> bool:
+    """A 1x1 window that visits every pixel once."""
+    a = op.attrs
+    return op.input(1).shape[1:3] == (1, 1) and a.stride_h == 1 and a.stride_w == 1
+
+
+def requantization(op: OpView) -> Requantization:
+    """From the int32 accumulators of a CONV_2D or DEPTHWISE_CONV_2D to its outputs."""
+    return convolution_requantization(op, op.attrs.fused_activation_function)
+
+
+def check_convolution(rules: Operator, op: OpView, channel_axis: int) -> None:
+    """What CONV_2D and DEPTHWISE_CONV_2D require alike; the input channels are theirs to check."""
+    check_weights(rules, op, channel_axis, rank=4)
+    check_image(rules, op)
+    check_positive(rules, op, "stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor")
+    check_ratios(rules, op)
+    w = window(op)
+    rules.expect_shape(op, (w.batches, w.rows.out, w.columns.out, op.input(1).shape[channel_axis]))
+
+
+class Conv2D(Operator):
+    kind = "CONV_2D"
+    attrs = Conv2DAttrs
+    options = "Conv2DOptions"
+    versions = range(1, 4)
+
+    def check(self, op: OpView) -> None:
+        check_convolution(self, op, channel_axis=0)
+        channels, expected = op.input(0).shape[3], op.input(1).shape[3]
+        if channels != expected:
+            self.refuse(
+                op,
+                f"the input has {channels} channels and the weights {expected}"
+                + (": grouped convolution" if expected and channels % expected == 0 else ""),
+                "equal counts",
+            )
+
+    def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
+        image, weights, bias = (*inputs, None)[:3]
+        assert image is not None and weights is not None
+        w, zero = window(op), op.input(0).zero_point
+        patches = np.concatenate(
+            [tap.astype(np.int16) - zero for _, _, tap in w.taps(image, zero)], axis=3, dtype=np.int16
+        )
+        depth = patches.shape[3]
+        accumulator = exact_matmul(patches.reshape(-1, depth), weights.reshape(-1, depth).T)
+        if bias is not None:
+            accumulator = accumulator + bias
+        return [requantization(op).apply(accumulator).reshape(op.output().shape)]
+
+    def macs(self, op: OpView) -> int:
+        return op.output().elements * math.prod(op.input(1).shape[1:])
+
+    def overlap_descending(self, op: OpView) -> Mapping[tuple[int, int], int]:
+        if not is_pointwise(op):
+            return {}
+        batches, rows, columns, outputs = op.output().shape
+        pixels, inputs = batches * rows * columns, op.input(0).shape[3]
+        return {(0, 0): max(inputs, pixels * inputs - (pixels - 1) * outputs)}
+
+    def overlap(self, op: OpView) -> Mapping[tuple[int, int], int]:
+        reads = np.repeat(window(op).lowest_reads().reshape(-1), op.output().shape[3])
+        return {(0, 0): overlap_distance(reads, 1)}

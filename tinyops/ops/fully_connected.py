@@ -1,0 +1,89 @@
+"""FULLY_CONNECTED: int8, weights [units, depth] with one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyops.graph import OpView
+from tinyops.ops.access import overlap_distance
+from tinyops.ops.base import Activation, Array, Operator
+from tinyops.ops.fixed_point import Requantization
+from tinyops.ops.weights import check_weights, exact_matmul
+
+#: TFLite Micro's bound of |input scale * weight scale - bias scale| / output scale.
+_BIAS_SCALE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class FullyConnectedAttrs:
+    """Fields of TFLite's FullyConnectedOptions; weights_format 0 is DEFAULT."""
+
+    fused_activation_function: Activation = Activation.NONE
+    weights_format: int = 0
+    keep_num_dims: bool = False
+
+
+def requantization(op: OpView) -> Requantization:
+    """The ratio's product input scale * weight scale is rounded to float32, unlike a convolution's."""
+    product = float(np.float32(op.input(0).scale) * np.float32(op.input(1).scale))
+    return Requantization.of([product / op.output().scale], op.attrs.fused_activation_function, op.output())
+
+
+class FullyConnected(Operator):
+    kind = "FULLY_CONNECTED"
+    attrs = FullyConnectedAttrs
+    options = "FullyConnectedOptions"
+    versions = range(1, 7)
+
+    def check(self, op: OpView) -> None:
+        check_weights(self, op, channel_axis=0, rank=2)
+        quantization = op.input(1).quantization
+        if quantization is not None and quantization.per_channel:
+            self.refuse(op, "the weights are quantized per channel", "weights with one scale")
+        if op.attrs.weights_format != 0:
+            self.refuse(op, f"weights_format is {op.attrs.weights_format}", "0 (DEFAULT)")
+        self._check_scales(op)
+        units, depth = op.input(1).shape
+        shape = op.input(0).shape
+        if op.attrs.keep_num_dims:
+            if not shape or shape[-1] != depth:
+                self.refuse(op, f"input of shape {list(shape)}", f"last dimension {depth}, as the weights")
+            self.expect_shape(op, (*shape[:-1], units))
+            return
+        if op.input(0).elements % depth:
+            self.refuse(op, f"input of shape {list(shape)}", f"a multiple of {depth} elements, as the weights")
+        self.expect_shape(op, (op.input(0).elements // depth, units))
+
+    def _check_scales(self, op: OpView) -> None:
+        try:
+            requantization(op)
+        except ValueError as error:
+            self.refuse(op, str(error), "input scale * weight scale / output scale under 2**30")
+        bias = op.optional(2)
+        if bias is None:
+            return
+        exact = op.input(0).scale * op.input(1).scale
+        given = 0.0 if bias.quantization is None else bias.quantization.scales[0]
+        if abs(exact - given) / op.output().scale > _BIAS_SCALE_TOLERANCE:
+            self.refuse(op, f"the bias has scale {given:g}", f"{exact:g}, input scale * weight scale")
+
+    def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
+        values, weights, bias = (*inputs, None)[:3]
+        assert values is not None and weights is not None
+        rows = values.reshape(-1, weights.shape[1]).astype(np.int16) - op.input(0).zero_point
+        accumulator = exact_matmul(rows, weights.T)
+        if bias is not None:
+            accumulator = accumulator + bias
+        return [requantization(op).apply(accumulator).reshape(op.output().shape)]
+
+    def macs(self, op: OpView) -> int:
+        return op.output().elements * op.input(1).shape[1]
+
+    def overlap(self, op: OpView) -> Mapping[tuple[int, int], int]:
+        units, depth = op.input(1).shape
+        batches = op.output().elements // units
+        reads = np.repeat(np.arange(batches, dtype=np.int64) * depth, units)
+        return {(0, 0): overlap_distance(reads, 1)}
