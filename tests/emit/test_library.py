@@ -81,7 +81,11 @@ def test_host_compilers_are_silent(path: Path, compiler: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("compiler", "flags"),
-    [("arm-none-eabi-gcc", _ARM), ("arm-none-eabi-gcc", "-mcpu=cortex-m0plus -mthumb -Os -Werror"), ("riscv64-unknown-elf-gcc", _RISCV)],
+    [
+        ("arm-none-eabi-gcc", _ARM),
+        ("arm-none-eabi-gcc", "-mcpu=cortex-m0plus -mthumb -Os -Werror"),
+        ("riscv64-unknown-elf-gcc", _RISCV),
+    ],
     ids=["cortex-m4", "cortex-m0plus", "rv32imc"],
 )
 def test_cross_compilers_are_silent(compiler: str, flags: str, tmp_path: Path) -> None:
@@ -108,7 +112,12 @@ def test_own_test_passes_on_an_emulated_cortex_m4(path: Path, tmp_path: Path) ->
     flags = f"{_ARM} --specs=rdimon.specs"
     linker = f"-T {script} -nostartfiles {start}"
     done = _make(
-        tmp_path, f"test/test_{name}", "CC=arm-none-eabi-gcc", "AR=arm-none-eabi-ar", f"CFLAGS={flags}", f"LDFLAGS={linker}"
+        tmp_path,
+        f"test/test_{name}",
+        "CC=arm-none-eabi-gcc",
+        "AR=arm-none-eabi-ar",
+        f"CFLAGS={flags}",
+        f"LDFLAGS={linker}",
     )
     assert done.returncode == 0, done.stderr[-3000:]
     run = subprocess.run(
@@ -179,6 +188,9 @@ def test_header_works_in_cxx(tmp_path: Path) -> None:
     source = tmp_path / "use.cpp"
     source.write_text(f'#include "{path.stem}.h"\nint main() {{ return {path.stem}_input_0(nullptr) == nullptr; }}\n')
     done = subprocess.run(
-        ["g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", str(source)], capture_output=True, text=True, check=False
+        ["g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

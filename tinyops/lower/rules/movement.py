@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tinyops.graph import DType
 from tinyops.lower.lowering import Lowering, rule
 from tinyops.lower.program import ArenaRef, Call, ConstantRef, Ref, StateRef, Value
 from tinyops.lower.strides import contiguous_strides, lead, merge
 from tinyops.ops import concatenation as concat
+from tinyops.ops import pad as pad_op
 from tinyops.ops import split_v as split
 from tinyops.ops.strided_slice import ranges
 
@@ -122,14 +124,12 @@ def strided_slice(op: Lowering) -> list[Call]:
 @rule("PAD")
 def pad(op: Lowering) -> list[Call]:
     tensor = op.view.input(0)
-    paddings = op.view.input(1).data
-    assert paddings is not None
-    fill = op.view.output().zero_point if op.view.output().quantization else 0
-    raw = fill.to_bytes(tensor.dtype.itemsize, "little", signed=fill < 0)
+    paddings = pad_op.paddings(op.view)
+    raw = pad_op.fill_value(op.view).to_bytes(tensor.dtype.itemsize, "little", signed=tensor.dtype is not DType.UINT8)
     params: dict[str, Value] = {
         "in_extents": lead(tensor.shape, _PAD_DIMS, 1),
-        "before": lead([int(v) for v in paddings[:, 0]], _PAD_DIMS, 0),
-        "after": lead([int(v) for v in paddings[:, 1]], _PAD_DIMS, 0),
+        "before": lead([before for before, _ in paddings], _PAD_DIMS, 0),
+        "after": lead([after for _, after in paddings], _PAD_DIMS, 0),
         "element_size": tensor.dtype.itemsize,
         "fill": tuple(raw) + (0,) * (4 - len(raw)),
     }

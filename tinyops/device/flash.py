@@ -1,0 +1,62 @@
+"""Writing firmware to boards. An emulated board's flash is a file, written in whole erase units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyops.device.board import Board
+from tinyops.emit.files import write_file
+from tinyops.errors import DeviceError, UsageError
+
+IMAGE = "flash.img"
+_ERASED = b"\xff"
+
+
+@dataclass(frozen=True)
+class Flashed:
+    """What was written: the image file and the firmware's bytes in it."""
+
+    image: Path
+    bytes: int
+
+
+def flash_build(folder: Path, board: Board) -> Flashed:
+    """Write the firmware of the build in `folder` to `board` and read it back.
+
+    Raises UsageError for a board that cannot be flashed from here and DeviceError when the firmware is larger than
+    the flash or reads back differently.
+    """
+    if board.kind == "real":
+        raise UsageError(
+            "flashing real boards is not part of this version",
+            where=f"board {board.name}",
+            allowed="host and the qemu- boards",
+            hint="your probe's own tool, with firmware.hex",
+        )
+    source = folder / ("firmware.elf" if board.kind == "host" else "firmware.bin")
+    try:
+        firmware = source.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=str(source), hint="tinyops build") from error
+    image = folder / IMAGE
+    write_file(image, _padded(firmware, board))
+    if board.kind == "host":
+        image.chmod(0o755)
+    if image.read_bytes()[: len(firmware)] != firmware:
+        raise DeviceError("reads back differently", where=str(image), hint="is the disk full?")
+    return Flashed(image, len(firmware))
+
+
+def _padded(firmware: bytes, board: Board) -> bytes:
+    """The firmware, filled with the erased value up to a whole erase unit; a host program stays as it is."""
+    if board.kind == "host" or board.flash is None:
+        return firmware
+    if len(firmware) > board.flash.bytes:
+        raise DeviceError(
+            f"firmware of {len(firmware):,} bytes",
+            where=f"board {board.name}",
+            allowed=f"{board.flash.bytes:,} bytes of flash",
+        )
+    unit = board.flash.erase_bytes or 1
+    return firmware + _ERASED * (-len(firmware) % unit)

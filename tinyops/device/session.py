@@ -1,0 +1,84 @@
+"""A run: a sequence of invocations on a device, compared with the reference, with counts per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyops.device.client import DeviceClient
+from tinyops.errors import DeviceError
+from tinyops.graph import Model
+from tinyops.ops.interpreter import Interpreter
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """Instructions of one layer in one invocation; None where the board counts none."""
+
+    name: str
+    op: str
+    instructions: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """`outputs[step][o]`; `instructions` of one invocation; `mismatches` is None when nothing was compared."""
+
+    outputs: list[list[Array]]
+    instructions: int | None
+    kind: str | None
+    layers: list[LayerCount]
+    mismatches: int | None
+
+
+def run_sequence(
+    client: DeviceClient,
+    inputs: Sequence[Sequence[Array]],
+    *,
+    reference: Model | None = None,
+    profile: bool = True,
+    advance: Callable[[], None] = lambda: None,
+) -> RunResult:
+    """Run `inputs` from the initial state on, state carried; compare with `reference` where it is given.
+
+    Layers are counted in one more invocation of the first input, from the initial state, after the others.
+    """
+    interpreter = Interpreter(reference) if reference is not None else None
+    outputs: list[list[Array]] = []
+    mismatches = 0
+    instructions: int | None = None
+    for step, row in enumerate(inputs):
+        got = client.infer(row, reset=step == 0)
+        outputs.append(got)
+        if step == 0 and profile:
+            instructions = client.profile().invocation
+        if interpreter is not None:
+            expected = interpreter.run(*row)
+            mismatches += sum(_differing(g, e) for g, e in zip(got, expected, strict=True))
+        advance()
+    layers, kind = _count_layers(client, inputs[0]) if profile else ([], None)
+    return RunResult(outputs, instructions, kind, layers, None if interpreter is None else mismatches)
+
+
+def _differing(got: Array, expected: Array) -> int:
+    if got.shape != expected.shape or got.dtype != expected.dtype:
+        raise DeviceError(
+            f"the device answered {got.dtype}{list(got.shape)}",
+            allowed=f"{expected.dtype}{list(expected.shape)}, as the reference",
+        )
+    return int((got != expected).sum())
+
+
+def _count_layers(client: DeviceClient, row: Sequence[Array]) -> tuple[list[LayerCount], str | None]:
+    info = client.info()
+    client.infer(row, reset=True, profile=True)
+    counts = client.profile()
+    client.reset()
+    if counts.kind == "none" or not counts.layers:
+        return [LayerCount(name, op, None) for name, op in info.layers], None
+    return [LayerCount(name, op, n) for (name, op), n in zip(info.layers, counts.layers, strict=True)], counts.kind
