@@ -18,7 +18,7 @@ void to_conv2d_1x1_s8_c(const to_conv2d_s8_params *p, const int8_t *in, const in
         int32_t c = 0;
         for (; c + 2 <= p->out_c; c += 2, w += 2 * n) {
             int32_t acc[2] = {bias[c], bias[c + 1]};
-            to_dot2_s8(acc, x, w, n);
+            to_dot2_s8(acc, x, w, w + n, n);
             *y++ = to_output_s8(to_requantize(acc[0], multiplier[c], shift[c]), zero, low, high);
             *y++ = to_output_s8(to_requantize(acc[1], multiplier[c + 1], shift[c + 1]), zero, low, high);
         }

@@ -4,23 +4,22 @@
 #include "to_requant.h"
 #include "to_taps.h"
 
-/* acc + products of the taps inside the image; x is the first of them, w the filter of one output channel. */
-static int32_t dot_inside(const to_conv2d_s8_params *p, int32_t acc, const int8_t *x, const int8_t *w,
-                          to_taps rows, to_taps cols) {
+/* acc[k] += products of the taps inside the image for two filters, w and v; x is the first of these taps. */
+static void dot_inside(const to_conv2d_s8_params *p, int32_t acc[2], const int8_t *x, const int8_t *w,
+                       const int8_t *v, to_taps rows, to_taps cols) {
     const int32_t x_row = p->in_w * p->in_c;
     const int32_t w_row = p->kernel_w * p->in_c;
-    w += rows.first * w_row + cols.first * p->in_c;
-    for (int32_t ky = 0; ky < rows.end - rows.first; ky++, w += w_row) {
+    /* With dilation 1 the taps of a row are one run. */
+    const int32_t runs = p->dilation_w == 1 ? 1 : cols.end - cols.first;
+    const int32_t run = p->dilation_w == 1 ? (cols.end - cols.first) * p->in_c : p->in_c;
+    int32_t at = rows.first * w_row + cols.first * p->in_c;
+    for (int32_t ky = 0; ky < rows.end - rows.first; ky++, at += w_row) {
         const int8_t *line = x + ky * p->dilation_h * x_row;
-        if (p->dilation_w == 1) {
-            acc = to_dot_s8(acc, line, w, (cols.end - cols.first) * p->in_c);
-            continue;
-        }
-        for (int32_t kx = 0; kx < cols.end - cols.first; kx++) {
-            acc = to_dot_s8(acc, line + kx * p->dilation_w * p->in_c, w + kx * p->in_c, p->in_c);
+        for (int32_t k = 0; k < runs; k++) {
+            const int32_t tap = at + k * p->in_c;
+            to_dot2_s8(acc, line + k * p->dilation_w * p->in_c, w + tap, v + tap, run);
         }
     }
-    return acc;
 }
 
 /* Sum of the weights whose taps lie outside the image. */
@@ -53,13 +52,20 @@ void to_conv2d_any_s8_c(const to_conv2d_s8_params *p, const int8_t *in, const in
                 const int border = p->input_zero_point != 0 && inside != p->kernel_h * p->kernel_w;
                 const int8_t *window = in + (rows.at * p->in_w + cols.at) * p->in_c;
                 const int8_t *w = weights;
-                for (int32_t c = 0; c < p->out_c; c++, w += filter) {
-                    int32_t acc = dot_inside(p, bias[c], window, w, rows, cols);
+                for (int32_t c = 0; c < p->out_c; c += 2, w += 2 * filter) {
+                    /* The last of an odd number of channels is computed twice and stored once. */
+                    const int32_t next = c + 1 < p->out_c ? 1 : 0;
+                    const int8_t *v = w + next * filter;
+                    int32_t acc[2] = {bias[c], bias[c + next]};
+                    dot_inside(p, acc, window, w, v, rows, cols);
                     if (border) {
-                        acc += p->input_zero_point * sum_outside(p, w, rows, cols);
+                        acc[0] += p->input_zero_point * sum_outside(p, w, rows, cols);
+                        acc[1] += p->input_zero_point * sum_outside(p, v, rows, cols);
                     }
-                    *out++ = to_output_s8(to_requantize(acc, multiplier[c], shift[c]), p->output_zero_point,
-                                          p->activation_min, p->activation_max);
+                    for (int32_t k = 0; k <= next; k++) {
+                        *out++ = to_output_s8(to_requantize(acc[k], multiplier[c + k], shift[c + k]),
+                                              p->output_zero_point, p->activation_min, p->activation_max);
+                    }
                 }
             }
         }

@@ -40,6 +40,35 @@ static int32_t sum_outside(const to_depthwise_conv2d_s8_params *p, const int8_t 
     return sum;
 }
 
+/* Four neighbouring channels with depth_multiplier 1: acc[k] += products of channel c + k over all taps. x is
+ * channel c of the first tap inside the image, w of the first weight; `outside` stands for the taps outside
+ * the image. */
+static void four_channels(const to_depthwise_conv2d_s8_params *p, int32_t acc[4], const int8_t *x,
+                          const int8_t *w, const int8_t outside[4], to_taps rows, to_taps cols) {
+    int32_t a0 = acc[0];
+    int32_t a1 = acc[1];
+    int32_t a2 = acc[2];
+    int32_t a3 = acc[3];
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int row_inside = ky >= rows.first && ky < rows.end;
+        const int32_t line = row_inside ? (ky - rows.first) * p->dilation_h * p->in_w * p->in_c : 0;
+        for (int32_t kx = 0; kx < p->kernel_w; kx++, w += p->out_c) {
+            const int8_t *xs = outside;
+            if (row_inside && kx >= cols.first && kx < cols.end) {
+                xs = x + line + (kx - cols.first) * p->dilation_w * p->in_c;
+            }
+            a0 += xs[0] * w[0];
+            a1 += xs[1] * w[1];
+            a2 += xs[2] * w[2];
+            a3 += xs[3] * w[3];
+        }
+    }
+    acc[0] = a0;
+    acc[1] = a1;
+    acc[2] = a2;
+    acc[3] = a3;
+}
+
 /* All channels of one output pixel; x is channel 0 of the first tap inside the image. */
 static void pixel(const to_depthwise_conv2d_s8_params *p, const int8_t *x, const int8_t *weights,
                   const int32_t *bias, const int32_t *multiplier, const int8_t *shift, int8_t *out,
@@ -47,7 +76,18 @@ static void pixel(const to_depthwise_conv2d_s8_params *p, const int8_t *x, const
     const int32_t inside = (rows.end - rows.first) * (cols.end - cols.first);
     const int border = p->input_zero_point != 0 && inside != p->kernel_h * p->kernel_w;
     int32_t left = p->depth_multiplier; /* output channels that still read *x */
-    for (int32_t c = 0; c < p->out_c; c++) {
+    const int8_t zero = p->input_zero_point;
+    const int8_t outside[4] = {zero, zero, zero, zero};
+    int32_t c = 0;
+    for (; p->depth_multiplier == 1 && c + 4 <= p->out_c; c += 4, x += 4) {
+        int32_t acc[4] = {bias[c], bias[c + 1], bias[c + 2], bias[c + 3]};
+        four_channels(p, acc, x, weights + c, outside, rows, cols);
+        for (int32_t k = 0; k < 4; k++) {
+            out[c + k] = to_output_s8(to_requantize(acc[k], multiplier[c + k], shift[c + k]),
+                                      p->output_zero_point, p->activation_min, p->activation_max);
+        }
+    }
+    for (; c < p->out_c; c++) {
         int32_t acc = dot_inside(p, bias[c], x, weights + c, rows, cols);
         if (border) {
             acc += p->input_zero_point * sum_outside(p, weights + c, rows, cols);

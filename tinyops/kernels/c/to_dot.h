@@ -18,9 +18,8 @@ static inline int32_t to_dot_s8(int32_t acc, const int8_t *x, const int8_t *w, i
     return acc;
 }
 
-/* acc[k] += sum of x[i] * w[k * n + i], i < n, for two weight rows that lie one after the other. */
-static inline void to_dot2_s8(int32_t acc[2], const int8_t *x, const int8_t *w, int32_t n) {
-    const int8_t *v = w + n;
+/* acc[0] += sum of x[i] * w[i] and acc[1] += sum of x[i] * v[i], i < n. */
+static inline void to_dot2_s8(int32_t acc[2], const int8_t *x, const int8_t *w, const int8_t *v, int32_t n) {
     int32_t acc0 = acc[0];
     int32_t acc1 = acc[1];
     for (; n >= 4; n -= 4, x += 4, w += 4, v += 4) {

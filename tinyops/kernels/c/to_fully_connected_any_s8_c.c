@@ -16,7 +16,7 @@ void to_fully_connected_any_s8_c(const to_fully_connected_s8_params *p, const in
         int32_t c = 0;
         for (; c + 2 <= p->out_n; c += 2, w += 2 * n) {
             int32_t acc[2] = {bias[c], bias[c + 1]};
-            to_dot2_s8(acc, in, w, n);
+            to_dot2_s8(acc, in, w, w + n, n);
             *out++ = output(p, acc[0]);
             *out++ = output(p, acc[1]);
         }
