@@ -20,7 +20,7 @@ from tinyops.ops.window import Axis
 small = st.integers(1, 4)
 
 
-def build(  # noqa: PLR0913
+def build(
     image: tuple[int, ...],
     weights: tuple[int, ...],
     attrs: Any,
@@ -63,14 +63,14 @@ def convolutions(draw: st.DrawFn, depthwise: bool) -> tuple[ModelBuilder, int]:
     image = (draw(st.integers(1, 2)), *(draw(st.integers(n, n + 6)) for n in low), draw(st.integers(1, 5)))
     multiplier = draw(st.integers(1, 3))
     channels = image[3] * multiplier if depthwise else draw(st.integers(1, 6))
-    common: dict[str, Any] = dict(
-        padding=padding,
-        stride_w=draw(st.integers(1, 3)),
-        stride_h=draw(st.integers(1, 3)),
-        fused_activation_function=draw(ACTIVATIONS),
-        dilation_w_factor=dilation[1],
-        dilation_h_factor=dilation[0],
-    )
+    common: dict[str, Any] = {
+        "padding": padding,
+        "stride_w": draw(st.integers(1, 3)),
+        "stride_h": draw(st.integers(1, 3)),
+        "fused_activation_function": draw(ACTIVATIONS),
+        "dilation_w_factor": dilation[1],
+        "dilation_h_factor": dilation[0],
+    }
     attrs = DepthwiseConv2DAttrs(depth_multiplier=multiplier, **common) if depthwise else Conv2DAttrs(**common)
     weights = (1, *taps, channels) if depthwise else (channels, *taps, image[3])
     seed = draw(SEEDS)
@@ -102,7 +102,7 @@ def test_depthwise_conv_2d_equals_tflite_micro(case: tuple[ModelBuilder, int]) -
 @pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("depth", [64, 700])
 def test_deep_accumulators(depthwise: bool, depth: int) -> None:
-    common: dict[str, Any] = dict(padding=Padding.SAME, stride_w=1, stride_h=1)
+    common: dict[str, Any] = {"padding": Padding.SAME, "stride_w": 1, "stride_h": 1}
     attrs = DepthwiseConv2DAttrs(**common) if depthwise else Conv2DAttrs(**common)
     weights = (1, 3, 3, depth) if depthwise else (8, 3, 3, depth)
     assert_same(build((1, 4, 5, depth), weights, attrs, output_scale=4000.0, zero_points=(127, -3)), 5)

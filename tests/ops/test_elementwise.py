@@ -47,16 +47,18 @@ def test_softmax_equals_tflite_micro(shape: tuple[int, ...], scale: float, beta:
     assert_same(builder, seed)
 
 
-@pytest.mark.parametrize("depth", [1000, 4095])
+@pytest.mark.parametrize("depth", [511, 4095])
 def test_softmax_of_long_rows(depth: int) -> None:
-    builder = build("SOFTMAX", (1, depth), attrs=SoftmaxAttrs(), quantization=(2.0**-20, 1 / 256))
-    assert_same(builder, 1)
+    assert_same(build("SOFTMAX", (2, depth), attrs=SoftmaxAttrs()), 1)
 
 
-def test_softmax_of_the_longest_row_of_equal_values() -> None:
-    model, data = build("SOFTMAX", (1, 4095), attrs=SoftmaxAttrs()).build()
-    values = np.full((1, 4095), 77, dtype=np.int8)
-    expected = ORACLE.run(data, [[values]])[0].outputs[0]
+@pytest.mark.parametrize("depth", [511, 512, 4095])
+def test_softmax_of_long_rows_of_equal_values(depth: int) -> None:
+    # From a sum of 512 on every output rounds to 0; TFLite Micro stops there by an assertion.
+    model, data = build("SOFTMAX", (1, depth), attrs=SoftmaxAttrs()).build()
+    values = np.full((1, depth), 77, dtype=np.int8)
+    zeros = np.full((1, depth), -128, dtype=np.int8)
+    expected = ORACLE.run(data, [[values]])[0].outputs[0] if depth < 512 else zeros
     np.testing.assert_array_equal(Interpreter(model).run(values)[0], expected)
 
 

@@ -40,9 +40,7 @@ def pools(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
     height, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     low = (1, 1) if padding is Padding.SAME else (height, width)
     image = (draw(st.integers(1, 2)), *(draw(st.integers(n, n + 6)) for n in low), draw(st.integers(1, 5)))
-    attrs = Pool2DAttrs(
-        padding, draw(st.integers(1, 4)), draw(st.integers(1, 4)), width, height, draw(ACTIVATIONS)
-    )
+    attrs = Pool2DAttrs(padding, draw(st.integers(1, 4)), draw(st.integers(1, 4)), width, height, draw(ACTIVATIONS))
     zero = draw(ZERO_POINTS)
     return build(draw(KINDS), image, attrs, scale=draw(scales()), zero_points=(zero, zero)), draw(SEEDS)
 

@@ -72,10 +72,11 @@ class Sketch:
         self.demands.append(demand or Demand())
 
     def compute(self, nbytes: int, *inputs: int, scratch: int = 0, **distances: int) -> int:
-        """`d0=3` lets output 0 start 3 bytes below input 0, overlapping it."""
+        """`d0=3` lets output 0 start 3 bytes below input 0, overlapping it; `u0=3` lets it start 3 bytes above."""
         out = self.tensor(nbytes)
-        overlaps = {(int(name[1:]), 0): d for name, d in distances.items()}
-        self.op("TEST_COMPUTE", inputs, (out,), demand=Demand(scratch, 4, overlaps))
+        below = {(int(name[1:]), 0): d for name, d in distances.items() if name.startswith("d")}
+        above = {(int(name[1:]), 0): d for name, d in distances.items() if name.startswith("u")}
+        self.op("TEST_COMPUTE", inputs, (out,), demand=Demand(scratch, 4, below, above))
         return out
 
     def part(self, source: int, offset: int, nbytes: int, dtype: DType = DType.INT8) -> int:
@@ -149,8 +150,11 @@ def _compute(draw: st.DrawFn, sketch: Sketch, sizes: int, least: int = 0) -> Non
     outputs = tuple(sketch.tensor(draw(st.integers(least, sizes))) for _ in range(draw(st.sampled_from([1, 1, 1, 2]))))
     pairs = [(i, o) for i in range(len(inputs)) for o in range(len(outputs))]
     overlaps = draw(st.dictionaries(st.sampled_from(pairs), st.integers(-6, 10), max_size=len(pairs)))
+    above = draw(st.dictionaries(st.sampled_from(pairs), st.integers(1, 10), max_size=len(pairs)))
+    overlaps = {pair: max(0, d) if pair in above else d for pair, d in overlaps.items()}
     scratch = draw(st.sampled_from([0, 0, 0, 3, 8]))
-    sketch.op("TEST_COMPUTE", inputs, outputs, demand=Demand(scratch, draw(st.sampled_from([1, 4, 8])), overlaps))
+    demand = Demand(scratch, draw(st.sampled_from([1, 4, 8])), overlaps, above)
+    sketch.op("TEST_COMPUTE", inputs, outputs, demand=demand)
 
 
 def _part(draw: st.DrawFn, sketch: Sketch, sizes: int) -> None:

@@ -1,8 +1,9 @@
 """Runs graphs on bytes: once with a memory of its own for each tensor, once on the arena and the state of a plan.
 
-Output bytes k of TEST_COMPUTE depend on the input bytes from k - d on, where d is the least distance that the input has
-to an output, and on all of them where it has none. The second run computes byte by byte in ascending order, straight
-from and into the arena, so that an overlap that is too close, or a buffer that is reused too early, changes a result.
+Output bytes k of TEST_COMPUTE depend on the input bytes from k - d to k + e, where d and e are the least distances that
+the input has to an output below and above it (without one, from the first or to the last byte). The second run
+computes byte by byte, straight from and into the arena, so that an overlap that is too close, or a buffer that is
+reused too early, changes a result. It runs upwards, and downwards if the output of an op with one input lies above it.
 """
 
 from __future__ import annotations
@@ -86,11 +87,24 @@ def run_planned(case: Case, plan: Plan, inputs: Sequence[Bytes], state_memory: B
                     memory(op.outputs[0])[at : at + nbytes] = memory(t)
                 at += nbytes
         else:
-            _compute(op, case.demands[k], [memory(t) for t in _tensors(op)], [memory(t) for t in op.outputs])
+            sources, targets = [memory(t) for t in _tensors(op)], [memory(t) for t in op.outputs]
+            _compute(op, case.demands[k], sources, targets, descending=_descends(case, plan, k))
             if k in plan.scratch_offsets:
                 start = plan.scratch_offsets[k]
                 assert (arena[start : start + case.demands[k].scratch_bytes] == 0x55).all()
     return [memory(t).copy() for t in graph.outputs]
+
+
+def _descends(case: Case, plan: Plan, k: int) -> bool:
+    """Whether op `k` has a kernel for an output above its input, and the plan puts the output there."""
+    op, storage = case.graph.ops[k], plan.storage
+    sources = [(i, t) for i, t in enumerate(op.inputs) if t in plan.offsets and i in storage.reads(k)]
+    targets = [(o, t) for o, t in enumerate(op.outputs) if o in storage.writes(k)]
+    if len(sources) != 1 or len(targets) != 1:
+        return False
+    (i, source), (o, target) = sources[0], targets[0]
+    above = (i, o) in case.demands[k].overlaps_above
+    return above and source is not None and plan.offsets[target] > plan.offsets[source]
 
 
 def _state(case: Case, plan: Plan, memory: Bytes, state: int) -> Bytes:
@@ -102,14 +116,17 @@ def _tensors(op: Op) -> list[int]:
     return [t for t in op.inputs if t is not None]
 
 
-def _compute(op: Op, demand: Demand, inputs: Sequence[Bytes], outputs: Sequence[Bytes]) -> None:
+def _compute(
+    op: Op, demand: Demand, inputs: Sequence[Bytes], outputs: Sequence[Bytes], *, descending: bool = False
+) -> None:
     """All outputs in lockstep: byte k of each is stored once byte k of all was computed."""
-    distances = [[d for (i, _), d in demand.overlaps.items() if i == position] for position in range(len(inputs))]
-    for k in range(max((len(out) for out in outputs), default=0)):
+    steps = range(max((len(out) for out in outputs), default=0))
+    for k in reversed(steps) if descending else steps:
         total = 31 * k + len(op.name)
         for i, x in enumerate(inputs):
-            first = max([0, *(k - d for d in distances[i])])
-            total += (2 * i + 3) * int(x[first:].sum(dtype=np.int64))
+            first = max([0, *(k - d for (j, _), d in demand.overlaps.items() if j == i)])
+            end = min([len(x), *(k + d + 1 for (j, _), d in demand.overlaps_above.items() if j == i)])
+            total += (2 * i + 3) * int(x[first:end].sum(dtype=np.int64))
         for o, out in enumerate(outputs):
             if k < len(out):
                 out[k] = (total + 7 * o) & 0xFF

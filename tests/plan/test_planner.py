@@ -42,6 +42,18 @@ def test_keyword_spotting(depthwise: int, scratch: int, peak: int) -> None:
     assert result.gap == 0
 
 
+def test_kernels_of_both_directions_zigzag() -> None:
+    """Down by the depthwise distance and up again by the pointwise one: the steps do not add up."""
+    sketch = Sketch()
+    image = sketch.compute(8000, sketch.input(100))
+    for _ in range(4):
+        image = sketch.compute(8000, sketch.compute(8000, image, d0=384), d0=63, u0=64)
+    result = plan(sketch.graph(image), demands=sketch.demands)
+    assert result.optimal
+    assert result.peak == 8384
+    assert any(result.offsets[op.outputs[0]] > result.offsets[op.inputs[0] or 0] for op in sketch.ops[1:])
+
+
 def test_growing_image_ends_where_its_input_ended() -> None:
     """A pointwise convolution to twice the channels runs over its input, which lies at the end of the output."""
     sketch = Sketch()
@@ -156,6 +168,7 @@ def broken(change: str, offsets: dict[int, int], order: tuple[int, ...]) -> dict
         "small arena": {"peak": 32},
         "backwards": {"order": tuple(reversed(order))},
         "incomplete": {"order": order[:-1]},
+        "too close above": {"offsets": {**offsets, 1: offsets[0] + 4}},
         "scratch": {"scratch_offsets": {2: offsets[2]}},
         "state": {"state_offsets": (0, 4)},
     }
@@ -167,6 +180,7 @@ def broken(change: str, offsets: dict[int, int], order: tuple[int, ...]) -> dict
     [
         ("one over the other", "tensor t1"),
         ("too close", "output 0 overwrites tensor t0 too early"),
+        ("too close above", "output 0 overwrites tensor t0 too early"),
         ("outside", "outside a memory"),
         ("unaligned", "not aligned to 4"),
         ("small arena", "outside a memory"),
@@ -181,7 +195,7 @@ def test_checker_refuses_broken_plans(change: str, message: str) -> None:
     sketch.state(8)
     sketch.state(8)
     a = sketch.input(40)
-    b = sketch.compute(40, a, d0=8)
+    b = sketch.compute(40, a, d0=8, u0=8)
     c = sketch.compute(40, b)
     d = sketch.compute(40, b, c, scratch=8)
     graph: Graph = sketch.graph(d)

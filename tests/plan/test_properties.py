@@ -169,10 +169,12 @@ def _least_peak(case: Case, order: tuple[int, ...], unit: int) -> int:
 def _may_overlap(case: Case, source: int, start: int, target: int, at: int) -> bool:
     """Whether the op that makes `target` may do so over its dying input `source`."""
     k = case.graph.producer[target]
-    op, overlaps = case.graph.ops[k], case.demands[k].overlaps
+    op, below, above = case.graph.ops[k], case.demands[k].overlaps, case.demands[k].overlaps_above
     o = op.outputs.index(target)
     uses = [i for i, t in enumerate(op.inputs) if t == source]
-    return bool(uses) and all((i, o) in overlaps and at <= start - overlaps[i, o] for i in uses)
+    if len(op.inputs) == len(op.outputs) == 1 and (0, 0) in above and at >= start + above[0, 0]:
+        return True
+    return bool(uses) and all((i, o) in below and at <= start - below[i, o] for i in uses)
 
 
 def test_empty_graph() -> None:

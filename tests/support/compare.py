@@ -41,7 +41,10 @@ def assert_same(builder: ModelBuilder, seed: int, runs: int = 1) -> None:
     model, data = builder.build()
     graph = model.main
     steps = [
-        [random_values(seed + 7 * k + i, graph.tensors[t].shape, graph.tensors[t].dtype) for i, t in enumerate(graph.inputs)]
+        [
+            random_values(seed + 7 * k + i, graph.tensors[t].shape, graph.tensors[t].dtype)
+            for i, t in enumerate(graph.inputs)
+        ]
         for k in range(runs)
     ]
     readable = readable_tensors(graph)

@@ -31,6 +31,8 @@ def build_fake(board: Board, folder: Path, *, cc: str | None = None, flags: tupl
     program = folder / "firmware.elf"
     includes = [f"-I{path}" for path in firmware.include_dirs]
     sources = [str(path) for path in (FAKE_MODEL, *firmware.sources)]
-    result = subprocess.run([*command, *includes, *sources, "-o", str(program)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [*command, *includes, *sources, "-o", str(program)], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return program

@@ -39,7 +39,7 @@ class GraphBuilder:
         shape: Sequence[int],
         dtype: DType = DType.INT8,
         *,
-        scale: float | Sequence[float] | None = None,
+        scale: float | Sequence[float] | Array | None = None,
         zero_point: int = 0,
         axis: int = 0,
         data: Any = None,

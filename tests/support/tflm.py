@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 _WORKER = Path(__file__).with_name("tflm_worker.py")
 
 
-class OracleRefused(Exception):
+class OracleError(Exception):
     """TFLite Micro refused the model, or died on it; the text is what it printed."""
 
 
@@ -43,7 +43,7 @@ class Oracle:
     def __init__(self, seconds: float = 20.0) -> None:
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         atexit.register(self.close)
 
     def run(
@@ -57,7 +57,7 @@ class Oracle:
     ) -> list[Step]:
         """Invoke a fresh interpreter once per element of `steps` (the inputs), state carried between them.
 
-        `tensors` are indices of subgraph 0, constants and handles excluded. Raises OracleRefused.
+        `tensors` are indices of subgraph 0, constants and handles excluded. Raises OracleError.
         """
         request = {
             "model": model,
@@ -69,7 +69,8 @@ class Oracle:
         process = self._worker()
         self._log.seek(0, 2)
         start = self._log.tell()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         answer = None
         try:
             write_frame(process.stdin, request)
@@ -82,7 +83,7 @@ class Oracle:
         kind, value = answer or ("refused", "the runtime died or ran out of time")
         if kind != "ok":
             self._log.seek(start)
-            raise OracleRefused(f"{value}\n{self._log.read().decode(errors='replace')}")
+            raise OracleError(f"{value}\n{self._log.read().decode(errors='replace')}")
         return [Step(*step) for step in value]
 
     def _worker(self) -> subprocess.Popen[bytes]:
@@ -108,9 +109,7 @@ def readable_tensors(graph: Graph) -> list[int]:
     return [
         t
         for t, tensor in enumerate(graph.tensors)
-        if not tensor.is_constant
-        and tensor.dtype is not DType.RESOURCE
-        and (t in graph.producer or t in graph.inputs)
+        if not tensor.is_constant and tensor.dtype is not DType.RESOURCE and (t in graph.producer or t in graph.inputs)
     ]
 
 

@@ -6,10 +6,10 @@ import os
 import pickle
 import struct
 import sys
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 
-def read_frame(stream: BinaryIO) -> Any:
+def read_frame(stream: IO[bytes]) -> Any:
     """One length-prefixed pickle, or None at the end."""
     header = stream.read(4)
     if len(header) < 4:
@@ -17,7 +17,7 @@ def read_frame(stream: BinaryIO) -> Any:
     return pickle.loads(stream.read(struct.unpack("<I", header)[0]))
 
 
-def write_frame(stream: BinaryIO, value: Any) -> None:
+def write_frame(stream: IO[bytes], value: Any) -> None:
     data = pickle.dumps(value)
     stream.write(struct.pack("<I", len(data)) + data)
     stream.flush()

@@ -71,9 +71,7 @@ class Add(Operator):
         try:
             shape = np.broadcast_shapes(op.input(0).shape, op.input(1).shape)
         except ValueError:
-            self.refuse(
-                op, f"shapes {list(op.input(0).shape)} and {list(op.input(1).shape)}", "shapes that broadcast"
-            )
+            self.refuse(op, f"shapes {list(op.input(0).shape)} and {list(op.input(1).shape)}", "shapes that broadcast")
         self.expect_shape(op, shape)
 
     def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:

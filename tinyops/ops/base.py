@@ -128,9 +128,7 @@ class Operator:
     def expect_shape(self, op: OpView, computed: Sequence[int], i: int = 0) -> None:
         """Output `i` must have the computed shape."""
         if tuple(computed) != op.output(i).shape:
-            self.refuse(
-                op, f"output {i} has shape {list(op.output(i).shape)}", f"{list(computed)}, by the shape rule"
-            )
+            self.refuse(op, f"output {i} has shape {list(op.output(i).shape)}", f"{list(computed)}, by the shape rule")
 
     def expect_per_tensor(self, op: OpView, *indices: int) -> None:
         """Inputs `indices` and all outputs carry per-tensor quantization."""

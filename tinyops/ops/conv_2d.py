@@ -12,7 +12,7 @@ from tinyops.graph import OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Array, Operator, Padding
 from tinyops.ops.fixed_point import Requantization
-from tinyops.ops.weights import check_ratios, check_weights, convolution_requantization, exact_matmul
+from tinyops.ops.weights import check_ratios, check_weights, exact_matmul, scale_requantization
 from tinyops.ops.window import Axis, Window, check_image, check_positive
 
 
@@ -47,7 +47,7 @@ def is_pointwise(op: OpView) -> bool:
 
 def requantization(op: OpView) -> Requantization:
     """From the int32 accumulators of a CONV_2D or DEPTHWISE_CONV_2D to its outputs."""
-    return convolution_requantization(op, op.attrs.fused_activation_function)
+    return scale_requantization(op, op.attrs.fused_activation_function)
 
 
 def check_convolution(rules: Operator, op: OpView, channel_axis: int) -> None:
@@ -79,7 +79,8 @@ class Conv2D(Operator):
 
     def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
         image, weights, bias = (*inputs, None)[:3]
-        assert image is not None and weights is not None
+        assert image is not None
+        assert weights is not None
         w, zero = window(op), op.input(0).zero_point
         patches = np.concatenate(
             [tap.astype(np.int16) - zero for _, _, tap in w.taps(image, zero)], axis=3, dtype=np.int16

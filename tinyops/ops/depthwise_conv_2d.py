@@ -1,4 +1,4 @@
-"""DEPTHWISE_CONV_2D: int8, weights [1, rows, columns, output channels]; output channel c reads input c // multiplier."""
+"""DEPTHWISE_CONV_2D: int8, weights [1, rows, columns, channels]; output channel c reads input c // depth_multiplier."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class DepthwiseConv2D(Operator):
 
     def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
         image, weights, bias = (*inputs, None)[:3]
-        assert image is not None and weights is not None
+        assert image is not None
+        assert weights is not None
         zero, multiplier = op.input(0).zero_point, op.attrs.depth_multiplier
         accumulator = np.zeros(op.output().shape, dtype=np.int64 if weights[0, :, :, 0].size > 2**15 else np.int32)
         for i, j, tap in window(op).taps(image, zero):

@@ -65,9 +65,7 @@ def multiply_by_quantized_multiplier(x: Any, multiplier: Any, shift: Any) -> Arr
     """x * multiplier * 2**(shift - 31), rounded twice; the left shift of a positive `shift` wraps in int32."""
     shift = np.asarray(shift, dtype=np.int64)
     shifted = wrap32(np.asarray(x, dtype=np.int64) << np.maximum(shift, 0))
-    return rounding_divide_by_pot(
-        saturating_rounding_doubling_high_mul(shifted, multiplier), np.maximum(-shift, 0)
-    )
+    return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, multiplier), np.maximum(-shift, 0))
 
 
 def dtype_range(dtype: DType) -> tuple[int, int]:

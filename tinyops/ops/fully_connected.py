@@ -11,7 +11,7 @@ from tinyops.graph import OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.fixed_point import Requantization
-from tinyops.ops.weights import check_weights, exact_matmul
+from tinyops.ops.weights import check_ratios, check_weights, exact_matmul, scale_requantization
 
 #: TFLite Micro's bound of |input scale * weight scale - bias scale| / output scale.
 _BIAS_SCALE_TOLERANCE = 0.02
@@ -27,9 +27,8 @@ class FullyConnectedAttrs:
 
 
 def requantization(op: OpView) -> Requantization:
-    """The ratio's product input scale * weight scale is rounded to float32, unlike a convolution's."""
-    product = float(np.float32(op.input(0).scale) * np.float32(op.input(1).scale))
-    return Requantization.of([product / op.output().scale], op.attrs.fused_activation_function, op.output())
+    """The scale ratio in double precision, as in tflite-micro since 2026; older ones round its product to float32."""
+    return scale_requantization(op, op.attrs.fused_activation_function)
 
 
 class FullyConnected(Operator):
@@ -58,10 +57,7 @@ class FullyConnected(Operator):
         self.expect_shape(op, (op.input(0).elements // depth, units))
 
     def _check_scales(self, op: OpView) -> None:
-        try:
-            requantization(op)
-        except ValueError as error:
-            self.refuse(op, str(error), "input scale * weight scale / output scale under 2**30")
+        check_ratios(self, op)
         bias = op.optional(2)
         if bias is None:
             return
@@ -72,7 +68,8 @@ class FullyConnected(Operator):
 
     def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
         values, weights, bias = (*inputs, None)[:3]
-        assert values is not None and weights is not None
+        assert values is not None
+        assert weights is not None
         rows = values.reshape(-1, weights.shape[1]).astype(np.int16) - op.input(0).zero_point
         accumulator = exact_matmul(rows, weights.T)
         if bias is not None:

@@ -43,9 +43,7 @@ class Interpreter:
         """One invocation. Inputs have the dtypes and shapes of the graph's inputs; else UsageError."""
         graph = self._model.main
         if len(inputs) != len(graph.inputs):
-            raise UsageError(
-                f"{len(inputs)} inputs", where=f"model {self._model.name}", allowed=str(len(graph.inputs))
-            )
+            raise UsageError(f"{len(inputs)} inputs", where=f"model {self._model.name}", allowed=str(len(graph.inputs)))
         self.tensors = {k: t.data for k, t in enumerate(graph.tensors) if t.data is not None}
         for index, value in zip(graph.inputs, inputs, strict=True):
             tensor = graph.tensors[index]

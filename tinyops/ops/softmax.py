@@ -1,4 +1,8 @@
-"""SOFTMAX: int8 over the last axis, by gemmlowp's fixed-point exp and reciprocal."""
+"""SOFTMAX: int8 over the last axis, by gemmlowp's fixed-point exp and reciprocal.
+
+TFLite Micro stops with an assertion where a row's sum of exponentials is 512 or more (a final shift over 31);
+here the shift goes on, and every output of such a row is 0.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,6 @@ from tinyops.ops.base import Array, Operator
 from tinyops.ops.exponential import exp_on_negative_values, reciprocal
 from tinyops.ops.fixed_point import (
     multiply_by_quantized_multiplier,
-    quantize_multiplier,
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )

@@ -25,8 +25,7 @@ def check_weights(rules: Operator, op: OpView, channel_axis: int, rank: int) -> 
     if any(weights.quantization.zero_points):
         rules.refuse(op, "the weights have a zero point other than 0", "symmetric weights")
     if weights.quantization.per_channel and (
-        weights.quantization.axis != channel_axis
-        or len(weights.quantization.scales) != weights.shape[channel_axis]
+        weights.quantization.axis != channel_axis or len(weights.quantization.scales) != weights.shape[channel_axis]
     ):
         rules.refuse(
             op,
@@ -41,7 +40,7 @@ def check_weights(rules: Operator, op: OpView, channel_axis: int, rank: int) -> 
             rules.refuse(op, f"the bias has shape {list(bias.shape)}", f"[{weights.shape[channel_axis]}]")
 
 
-def convolution_requantization(op: OpView, activation: Activation) -> Requantization:
+def scale_requantization(op: OpView, activation: Activation) -> Requantization:
     """Ratios input scale * weight scale / output scale, each product in double precision."""
     quantization = op.input(1).quantization
     assert quantization is not None
@@ -50,9 +49,9 @@ def convolution_requantization(op: OpView, activation: Activation) -> Requantiza
 
 
 def check_ratios(rules: Operator, op: OpView) -> None:
-    """The scales of a convolution give multipliers that fixed-point arithmetic can hold."""
+    """The scales give multipliers that fixed-point arithmetic can hold."""
     try:
-        convolution_requantization(op, Activation.NONE)
+        scale_requantization(op, Activation.NONE)
     except ValueError as error:
         rules.refuse(op, str(error), "input scale * weight scale / output scale under 2**30")
 

@@ -53,7 +53,8 @@ class Axis:
 
     def first(self) -> Array:
         """int64[out]: the lowest position of each window that is not padding; NEVER where all is."""
-        return np.where(self.inside(), self.positions(), NEVER).min(axis=1)
+        lowest: Array = np.where(self.inside(), self.positions(), NEVER).min(axis=1)
+        return lowest
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tinyops.errors import VerifyError
 from tinyops.graph import Graph, Op, OpView, State
@@ -199,6 +200,7 @@ class _Run:
             t = op.inputs[i]
             assert t is not None
             self._expect(t, f"where {where} reads it")
+        self._in_place(k, where)
         self._hazards(k, where)
         demand = self.demands[k]
         if demand.scratch_bytes and not self.plan.storage.is_noop(k):
@@ -213,6 +215,38 @@ class _Run:
         for t in op.outputs:
             if t in self.contents:
                 self._expect(t, f"after {where}")
+
+    def _in_place(self, k: int, where: str) -> None:
+        """Views and embedded inputs are where the op's rules say, relative to the input and to output 0."""
+        op, storage, rules = self.graph.ops[k], self.plan.storage, operator(self.graph.ops[k].kind)
+        views = rules.view(OpView(op, self.graph)) if rules else {}
+        embeds = rules.embed(OpView(op, self.graph)) if rules else {}
+        for o, t in enumerate(op.outputs):
+            if not storage.is_aliased(k, o):
+                continue
+            if op.kind == READ_STATE:
+                base = ("state", self.plan.state_offsets[op.attrs.state])
+            elif o in views:
+                space, start = self._address(op.inputs[views[o][0]])
+                base = (space, start + views[o][1])
+            else:
+                self._fail(f"output {o} is no view", where)
+            if self._address(t) != base:
+                self._fail(f"output {o} is not at its place in the input", where)
+        for i, source in enumerate(op.inputs):
+            if storage.is_embedded(k, i):
+                space, start = self._address(op.outputs[0])
+                if i not in embeds or self._address(source) != (space, start + embeds[i]):
+                    self._fail(f"input {i} is not at its place in the output", where)
+
+    def _address(self, t: int | None) -> tuple[str, int]:
+        """The memory that tensor `t` is in, and its offset there."""
+        place = self.plan.storage.places[t] if t is not None else None
+        if t is not None and place is not None and place.space == "arena":
+            return "arena", self._arena(t)
+        if place is None or place.space == "constant":
+            return "constant", 0
+        return "state", self.plan.state_offsets[place.root] + place.offset
 
     def _written(self, k: int) -> list[tuple[int, _Content]]:
         """(arena offset, content) of all that op `k` stores: outputs that are not aliases, less embedded inputs."""
@@ -292,7 +326,7 @@ class _Run:
         if held != meant:
             self._fail(f"its bytes are gone {when}", what)
 
-    def _fail(self, what: str, where: str) -> None:
+    def _fail(self, what: str, where: str) -> NoReturn:
         raise VerifyError(what, where=f"plan of graph {self.graph.name}, {where}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tinyops.graph import Graph, OpView
+from tinyops.graph import Graph
 from tinyops.ops.base import operator
 from tinyops.plan.storage import Storage, dependencies
 

@@ -61,6 +61,9 @@ def _check_demands(graph: Graph, demands: Sequence[Demand]) -> None:
         for i, o in (*demand.overlaps, *demand.overlaps_above):
             if not (0 <= i < len(op.inputs) and 0 <= o < len(op.outputs)):
                 raise ValueError(f"op {op.name}: overlap of input {i} and output {o}")
+        # The sign of the difference tells the direction of a kernel that has two.
+        if any(d < 1 or demand.overlaps.get(pair, 0) < 0 for pair, d in demand.overlaps_above.items()):
+            raise ValueError(f"op {op.name}: overlaps in both directions leave the direction open")
 
 
 @dataclass(frozen=True, eq=False)
