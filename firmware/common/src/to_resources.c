@@ -1,0 +1,342 @@
+#include <string.h>
+
+#include "tinyops/to_cbor.h"
+#include "tinyops/to_device.h"
+#include "tinyops/to_port.h"
+
+enum { FLAG_RESET = 1, FLAG_PROFILE = 2 };
+
+/* Stores the bytes [skip, skip + size) of a body in `window`, and returns the bytes of the whole body. */
+typedef uint32_t (*body_writer)(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size);
+
+static void fail(to_coap_writer *reply, uint8_t code, const char *text) {
+    to_coap_set_code(reply, code);
+    to_coap_put_text(reply, text);
+}
+
+/* Answers with the block of the body that the request asks for, the first of 1024 bytes when it asks for
+ * none. */
+static void answer_body(const to_device *device, const to_coap_message *request, to_coap_writer *reply,
+                        uint8_t code, uint16_t format, body_writer body) {
+    const to_coap_block *block2 = &request->block2;
+    uint8_t szx = block2->present ? block2->szx : TO_COAP_BLOCK_SZX;
+    uint32_t block = to_coap_block_bytes(szx);
+    uint32_t offset = block2->number * block; /* below 2^30: the number has 20 bits */
+    uint32_t total = body(device, NULL, 0, 0);
+    if (offset > 0 && offset >= total) {
+        fail(reply, TO_COAP_BAD_REQUEST, "block is behind the end");
+        return;
+    }
+    uint32_t size = total - offset < block ? total - offset : block;
+    int more = offset + size < total;
+    to_coap_set_code(reply, code);
+    to_coap_put_uint(reply, TO_COAP_OPTION_CONTENT_FORMAT, format);
+    if (block2->present || more) {
+        to_coap_put_block(reply, TO_COAP_OPTION_BLOCK2, block2->number, more, szx);
+    }
+    if (request->block1.present) {
+        to_coap_put_block(reply, TO_COAP_OPTION_BLOCK1, request->block1.number, 0, request->block1.szx);
+    }
+    if (more && offset == 0) {
+        to_coap_put_uint(reply, TO_COAP_OPTION_SIZE2, total);
+    }
+    uint8_t *payload = size > 0 ? to_coap_put_payload(reply, size) : NULL;
+    if (payload != NULL) {
+        body(device, payload, offset, size);
+    }
+}
+
+/* GET /info. Map keys are in the order of deterministic CBOR (RFC 8949, 4.2.1). */
+
+static void write_tensors(to_cbor *out, const to_tensor_info *tensors, uint8_t count) {
+    to_cbor_array(out, count);
+    for (uint8_t i = 0; i < count; i++) {
+        const to_tensor_info *tensor = &tensors[i];
+        to_cbor_map(out, 6);
+        to_cbor_text(out, "name");
+        to_cbor_text(out, tensor->name);
+        to_cbor_text(out, "bytes");
+        to_cbor_uint(out, tensor->bytes);
+        to_cbor_text(out, "dtype");
+        to_cbor_text(out, tensor->dtype);
+        to_cbor_text(out, "scale");
+        to_cbor_float(out, tensor->scale);
+        to_cbor_text(out, "shape");
+        to_cbor_array(out, tensor->rank);
+        for (uint8_t axis = 0; axis < tensor->rank; axis++) {
+            to_cbor_uint(out, tensor->shape[axis]);
+        }
+        to_cbor_text(out, "zero_point");
+        to_cbor_int(out, tensor->zero_point);
+    }
+}
+
+static uint32_t write_info(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size) {
+    const to_model *model = device->model;
+    to_cbor out;
+    to_cbor_start(&out, window, skip, size);
+    to_cbor_map(&out, 11);
+    to_cbor_text(&out, "model");
+    to_cbor_text(&out, model->name);
+    to_cbor_text(&out, "digest");
+    to_cbor_bytes(&out, model->digest, 32);
+    to_cbor_text(&out, "inputs");
+    write_tensors(&out, model->inputs, model->input_count);
+    to_cbor_text(&out, "layers");
+    to_cbor_array(&out, model->layer_count);
+    for (uint16_t i = 0; i < model->layer_count; i++) {
+        to_cbor_array(&out, 2);
+        to_cbor_text(&out, model->layers[i].name);
+        to_cbor_text(&out, model->layers[i].op);
+    }
+    to_cbor_text(&out, "counter");
+    to_cbor_text(&out, to_port_count_kind());
+    to_cbor_text(&out, "outputs");
+    write_tensors(&out, model->outputs, model->output_count);
+    to_cbor_text(&out, "version");
+    to_cbor_text(&out, TINYOPS_VERSION);
+    to_cbor_text(&out, "protocol");
+    to_cbor_uint(&out, TO_DEVICE_PROTOCOL);
+    to_cbor_text(&out, "arena_bytes");
+    to_cbor_uint(&out, model->arena_bytes);
+    to_cbor_text(&out, "block_bytes");
+    to_cbor_uint(&out, to_coap_block_bytes(TO_COAP_BLOCK_SZX));
+    to_cbor_text(&out, "state_bytes");
+    to_cbor_uint(&out, model->state_bytes);
+    return out.total;
+}
+
+static void get_info(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
+    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, write_info);
+}
+
+/* GET /profile */
+
+static uint32_t write_profile(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size) {
+    const to_device_counts *counts = &device->counts;
+    uint16_t layers = counts->has_layers ? device->model->layer_count : 0;
+    to_cbor out;
+    to_cbor_start(&out, window, skip, size);
+    to_cbor_map(&out, 5);
+    to_cbor_text(&out, "kind");
+    to_cbor_text(&out, to_port_count_kind());
+    to_cbor_text(&out, "layers");
+    to_cbor_array(&out, layers);
+    for (uint16_t i = 0; i < layers; i++) {
+        to_cbor_uint(&out, counts->layers[i]);
+    }
+    to_cbor_text(&out, "invocation");
+    if (counts->has_invocation) {
+        to_cbor_uint(&out, counts->invocation);
+    } else {
+        to_cbor_null(&out);
+    }
+    to_cbor_text(&out, "frames_dropped");
+    to_cbor_uint(&out, device->receiver.dropped);
+    to_cbor_text(&out, "stack_bytes_used");
+    to_cbor_uint(&out, to_port_stack_used());
+    return out.total;
+}
+
+static void get_profile(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
+    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, write_profile);
+}
+
+/* POST /reset */
+
+static void post_reset(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
+    (void)request;
+    device->model->init(device->model->state);
+    to_coap_set_code(reply, TO_COAP_CHANGED);
+}
+
+/* POST /infer */
+
+static uint32_t write_outputs(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size) {
+    const to_model *model = device->model;
+    uint32_t total = 0;
+    for (uint8_t i = 0; i < model->output_count; i++) {
+        const to_tensor_info *tensor = &model->outputs[i];
+        uint32_t from = skip > total ? skip - total : 0;
+        if (size > 0 && from < tensor->bytes) {
+            uint32_t part = tensor->bytes - from < size ? tensor->bytes - from : size;
+            memcpy(window, model->arena + tensor->offset + from, part);
+            window += part;
+            skip += part;
+            size -= part;
+        }
+        total += tensor->bytes;
+    }
+    return total;
+}
+
+/* Puts the next bytes of all inputs, one after the other, into their places in the arena. */
+static void store_inputs(to_device *device, to_coap_slice part) {
+    const to_model *model = device->model;
+    uint32_t start = 0;
+    for (uint8_t i = 0; i < model->input_count && part.length > 0; i++) {
+        const to_tensor_info *tensor = &model->inputs[i];
+        uint32_t from = device->upload.received - start;
+        if (from < tensor->bytes) {
+            uint32_t left = tensor->bytes - from;
+            uint16_t size = (uint16_t)(part.length < left ? part.length : left);
+            memcpy(model->arena + tensor->offset + from, part.bytes, size);
+            part.bytes += size;
+            part.length = (uint16_t)(part.length - size);
+            device->upload.received += size;
+        }
+        start += tensor->bytes;
+    }
+}
+
+static void refuse_length(to_device *device, to_coap_writer *reply, uint8_t code, uint32_t given) {
+    device->upload.active = 0;
+    to_coap_set_code(reply, code);
+    if (code == TO_COAP_TOO_LARGE) {
+        to_coap_put_uint(reply, TO_COAP_OPTION_SIZE1, device->upload.expected);
+    }
+    to_coap_put_text(reply, "expected ");
+    to_coap_put_number(reply, device->upload.expected);
+    to_coap_put_text(reply, code == TO_COAP_TOO_LARGE ? " bytes of input, given at least "
+                                                      : " bytes of input, given ");
+    to_coap_put_number(reply, given);
+}
+
+static int read_flags(const to_coap_message *request, uint8_t *flags) {
+    *flags = 0;
+    for (uint8_t i = 0; i < request->query_count; i++) {
+        to_coap_slice query = request->queries[i];
+        if (to_coap_slice_is(query, "reset=1")) {
+            *flags |= FLAG_RESET;
+        } else if (to_coap_slice_is(query, "profile=1")) {
+            *flags |= FLAG_PROFILE;
+        } else if (!to_coap_slice_is(query, "reset=0") && !to_coap_slice_is(query, "profile=0")) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Takes one block of the inputs. Returns 1 when they are complete; else the answer is written. */
+static int take_block(to_device *device, const to_coap_message *request, to_coap_writer *reply,
+                      uint8_t flags) {
+    to_device_upload *upload = &device->upload;
+    const to_coap_block *block1 = &request->block1;
+    uint32_t block = to_coap_block_bytes(block1->szx);
+    uint32_t offset = block1->number * block;
+    uint32_t length = request->payload.length;
+    if (offset == 0) {
+        upload->received = 0;
+        upload->active = 1;
+        upload->flags = flags;
+        device->has_outputs = 0;
+        if (request->size1.present && request->size1.value != upload->expected) {
+            refuse_length(device, reply, TO_COAP_BAD_REQUEST, request->size1.value);
+            return 0;
+        }
+    } else if (!upload->active || offset != upload->received || flags != upload->flags) {
+        fail(reply, TO_COAP_INCOMPLETE, "not the next block");
+        return 0;
+    }
+    if (block1->present && (block1->more ? length != block : length > block)) {
+        fail(reply, TO_COAP_BAD_REQUEST, "payload is not of the block's size");
+        return 0;
+    }
+    if (length > upload->expected - upload->received) {
+        refuse_length(device, reply, block1->present ? TO_COAP_TOO_LARGE : TO_COAP_BAD_REQUEST,
+                      upload->received + length);
+        return 0;
+    }
+    store_inputs(device, request->payload);
+    if (block1->more) {
+        to_coap_set_code(reply, TO_COAP_CONTINUE);
+        to_coap_put_block(reply, TO_COAP_OPTION_BLOCK1, block1->number, 1, block1->szx);
+        return 0;
+    }
+    if (upload->received != upload->expected) {
+        refuse_length(device, reply, TO_COAP_BAD_REQUEST, upload->received);
+        return 0;
+    }
+    upload->active = 0;
+    return 1;
+}
+
+static void post_infer(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
+    uint8_t flags;
+    if (!read_flags(request, &flags)) {
+        fail(reply, TO_COAP_BAD_REQUEST, "unknown query; allowed: reset=1, profile=1");
+        return;
+    }
+    if (request->content_format.present && request->content_format.value != TO_COAP_FORMAT_OCTETS) {
+        fail(reply, TO_COAP_UNSUPPORTED_FORMAT, "allowed: 42, octets");
+        return;
+    }
+    if (request->block2.number > 0) { /* a further block of the last outputs */
+        if (!device->has_outputs || request->block1.present || request->payload.length > 0) {
+            fail(reply, TO_COAP_INCOMPLETE, "no outputs are kept");
+            return;
+        }
+    } else {
+        if ((flags & FLAG_PROFILE) && device->model->layer_count > TO_DEVICE_LAYERS) {
+            fail(reply, TO_COAP_NOT_IMPLEMENTED, "more layers than TO_DEVICE_LAYERS");
+            return;
+        }
+        if (!take_block(device, request, reply, flags)) {
+            return;
+        }
+        to_device_answer_separately(device, request, reply);
+        if (flags & FLAG_RESET) {
+            device->model->init(device->model->state);
+        }
+        to_device_invoke(device, flags & FLAG_PROFILE);
+        device->has_outputs = 1;
+    }
+    answer_body(device, request, reply, TO_COAP_CHANGED, TO_COAP_FORMAT_OCTETS, write_outputs);
+}
+
+typedef struct {
+    const char *path;
+    uint8_t method;
+    uint8_t takes_input;
+    uint16_t format; /* of the answer; 0: it has no content */
+    void (*answer)(to_device *device, const to_coap_message *request, to_coap_writer *reply);
+} resource;
+
+static const resource resources[] = {
+    {"info", TO_COAP_GET, 0, TO_COAP_FORMAT_CBOR, get_info},
+    {"infer", TO_COAP_POST, 1, TO_COAP_FORMAT_OCTETS, post_infer},
+    {"reset", TO_COAP_POST, 0, 0, post_reset},
+    {"profile", TO_COAP_GET, 0, TO_COAP_FORMAT_CBOR, get_profile},
+};
+
+static const resource *find_resource(const to_coap_message *request) {
+    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
+        if (request->path_segments == 1 && to_coap_slice_is(request->path, resources[i].path)) {
+            return &resources[i];
+        }
+    }
+    return NULL;
+}
+
+void to_resources_answer(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
+    const resource *found = find_resource(request);
+    if (request->bad_option != 0) {
+        fail(reply, TO_COAP_BAD_OPTION, "not understood: option ");
+        to_coap_put_number(reply, request->bad_option);
+    } else if (found == NULL) {
+        fail(reply, TO_COAP_NOT_FOUND, "allowed: info, infer, reset, profile");
+    } else if (request->code != found->method) {
+        fail(reply, TO_COAP_METHOD_NOT_ALLOWED,
+             found->method == TO_COAP_GET ? "allowed: GET" : "allowed: POST");
+    } else if (request->block1.szx > TO_COAP_BLOCK_SZX || request->block2.szx > TO_COAP_BLOCK_SZX) {
+        fail(reply, TO_COAP_BAD_REQUEST, "reserved block size");
+    } else if (request->accept.present && found->format != 0 && request->accept.value != found->format) {
+        fail(reply, TO_COAP_NOT_ACCEPTABLE,
+             found->format == TO_COAP_FORMAT_CBOR ? "allowed: 60, CBOR" : "allowed: 42, octets");
+    } else if (!found->takes_input &&
+               (request->payload.length > 0 || request->block1.present || request->query_count > 0)) {
+        fail(reply, TO_COAP_BAD_REQUEST, "takes neither payload nor query");
+    } else {
+        found->answer(device, request, reply);
+    }
+}

@@ -1,0 +1,83 @@
+/* libFuzzer target: any bytes on the line, through slipmux, CoAP and the resources, with a model.
+ *
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -DTINYOPS_VERSION='"fuzz"' -Ifirmware/common/include \
+ *       firmware/fuzz/fuzz_device.c MODEL.c firmware/common/src/to_*.c
+ *
+ * The first byte of an input chooses: 0, the rest is the line as it is; else the rest is a list of messages,
+ * each of a length in two bytes and its content, that are framed here, so that the fuzzer need not find the
+ * checksum. */
+#include <stdlib.h>
+
+#include "tinyops/to_device.h"
+#include "tinyops/to_port.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static to_device device;
+static to_slipmux_receiver answers; /* what the device sends must be whole frames */
+static uint64_t count;
+
+static void require(int condition) {
+    if (!condition) {
+        abort();
+    }
+}
+
+void to_port_init(void) {}
+
+int to_port_read(uint8_t *data, size_t n) {
+    (void)data;
+    (void)n;
+    return -1;
+}
+
+/* Set while an input is framed: then bytes go to the device, not from it. */
+static int framing;
+
+void to_port_write(const uint8_t *data, size_t n) {
+    if (framing) {
+        framing = 0;
+        to_device_receive(&device, data, n);
+        framing = 1;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (to_slipmux_feed(&answers, data[i]) == TO_SLIPMUX_COAP) {
+            size_t length;
+            const uint8_t *content = to_slipmux_content(&answers, &length);
+            to_coap_message message;
+            require(to_coap_parse(&message, content, length) == TO_COAP_OK && message.code != TO_COAP_GET);
+        }
+    }
+    require(answers.dropped == 0);
+}
+
+uint64_t to_port_count(void) { return count += 10; }
+
+const char *to_port_count_kind(void) { return "emulated-instructions"; }
+
+uint32_t to_port_stack_used(void) { return 0; }
+
+void to_port_exit(int code) { exit(code); }
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    to_slipmux_reset(&answers);
+    to_device_start(&device, &to_device_model);
+    if (size == 0) {
+        return 0;
+    }
+    if (data[0] == 0) {
+        to_device_receive(&device, data + 1, size - 1);
+        return 0;
+    }
+    for (size_t at = 1; at + 2 <= size;) {
+        size_t length = (size_t)(data[at] << 8 | data[at + 1]);
+        at += 2;
+        length = length < size - at ? length : size - at;
+        framing = 1;
+        to_slipmux_send_coap(data + at, length);
+        framing = 0;
+        at += length;
+    }
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* The device as a process: the serial line is standard input and output. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tinyops/to_port.h"
+
+void to_port_init(void) {}
+
+int to_port_read(uint8_t *data, size_t n) {
+    for (;;) {
+        ssize_t count = read(STDIN_FILENO, data, n);
+        if (count > 0) {
+            return (int)count;
+        }
+        if (count == 0 || errno != EINTR) {
+            return -1;
+        }
+    }
+}
+
+void to_port_write(const uint8_t *data, size_t n) {
+    while (n > 0) {
+        ssize_t count = write(STDOUT_FILENO, data, n);
+        if (count > 0) {
+            data += count;
+            n -= (size_t)count;
+        } else if (count == 0 || errno != EINTR) {
+            to_port_exit(1);
+        }
+    }
+}
+
+uint64_t to_port_count(void) { return 0; }
+
+const char *to_port_count_kind(void) { return "none"; }
+
+uint32_t to_port_stack_used(void) { return 0; }
+
+void to_port_exit(int code) { exit(code); }

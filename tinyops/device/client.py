@@ -1,0 +1,236 @@
+"""A device as an object: ask what it runs, feed it inputs, read counts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiocoap
+import aiocoap.error
+import numpy as np
+
+from tinyops.device.link.stream import Connect, open_address
+from tinyops.device.link.transport import Console, SerialTuning, SlipmuxInterface, open_context
+from tinyops.device.protocol import DeviceInfo, Profile, read_answer
+from tinyops.errors import DeviceError
+
+__all__ = ["DeviceClient", "DeviceInfo", "Profile"]
+
+Array = np.ndarray[Any, Any]
+_T = TypeVar("_T")
+
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 20.0
+_PING_SECONDS = 2.0
+_MAX_INFO = 1 << 18  # bytes
+_OCTETS, _CBOR = 42, 60
+_CONSOLE_TEXTS = 200
+
+
+class DeviceClient:
+    """A connected device. Use it as a context manager, from one thread at a time.
+
+    `console` is called with the device's console texts, from another thread; the last of them are in `console_text`.
+    Every failure is a DeviceError.
+    """
+
+    def __init__(self, connect: Connect, *, where: str = "device", console: Console | None = None) -> None:
+        self.where = where
+        self._console = console
+        self._texts: deque[str] = deque(maxlen=_CONSOLE_TEXTS)
+        self._info: DeviceInfo | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"link to {where}", daemon=True)
+        self._thread.start()
+        try:
+            self._context, self._interface = self._call(open_context(connect, self._hear), _CONNECT_SECONDS)
+        except BaseException:
+            self._stop_loop()
+            raise
+
+    @classmethod
+    def open(cls, port: str, *, baudrate: int = 115200, console: Console | None = None) -> Self:
+        """Connect to a serial port or pty, `tcp://HOST:PORT`, or `unix:PATH`."""
+        return cls(open_address(port, baudrate=baudrate), where=port, console=console)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; closing twice is allowed."""
+        if self._loop.is_closed():
+            return
+        try:
+            self._call(self._context.shutdown(), _CONNECT_SECONDS)
+        finally:
+            self._stop_loop()
+
+    @property
+    def console_text(self) -> str:
+        """The last console texts of the device."""
+        return "".join(self._texts)
+
+    def info(self) -> DeviceInfo:
+        """What the device runs; asked once."""
+        if self._info is None:
+            answer = self._request(aiocoap.GET, "info", budget=_MAX_INFO, accept=_CBOR)
+            self._info = read_answer(DeviceInfo, answer, f"{self.where}, /info")
+        return self._info
+
+    def profile(self) -> Profile:
+        """Counts of the last invocations, fresh from the device."""
+        answer = self._request(aiocoap.GET, "profile", budget=_MAX_INFO, accept=_CBOR)
+        return read_answer(Profile, answer, f"{self.where}, /profile")
+
+    def reset(self) -> None:
+        """Give the model's state its initial value."""
+        self._request(aiocoap.POST, "reset")
+
+    def infer(
+        self, inputs: Sequence[Array], *, reset: bool = False, profile: bool = False, timeout: float = 300.0
+    ) -> list[Array]:
+        """One invocation: the model's inputs in, its outputs out, each with the dtype and shape that `info()` gives.
+
+        `reset` puts the state back to its initial value before; `profile` counts per layer (then `profile()` has
+        new layer counts, and its plain invocation stays as it was); `timeout` is in seconds.
+        """
+        info = self.info()
+        payload = b"".join(_payload(array, i, info) for i, array in enumerate(_all_of(inputs, info)))
+        query = [name for name, on in (("reset=1", reset), ("profile=1", profile)) if on]
+        expected = sum(tensor.bytes for tensor in info.outputs)
+        answer = self._request(
+            aiocoap.POST, "infer", payload=payload, query=query, accept=_OCTETS, budget=expected, timeout=timeout
+        )
+        if len(answer) != expected:
+            raise DeviceError(f"answered {len(answer)} bytes", where=self._place("infer"), allowed=f"{expected} bytes")
+        outputs, offset = [], 0
+        for tensor in info.outputs:
+            values = np.frombuffer(answer, tensor.numpy_dtype, int(np.prod(tensor.shape)), offset)
+            outputs.append(values.astype(tensor.dtype).reshape(tensor.shape))
+            offset += tensor.bytes
+        return outputs
+
+    def _place(self, path: str) -> str:
+        return f"{self.where}, /{path}"
+
+    def _hear(self, text: str) -> None:
+        self._texts.append(text)
+        if self._console is not None:
+            self._console(text)
+
+    def _request(
+        self,
+        code: aiocoap.Code,
+        path: str,
+        *,
+        payload: bytes = b"",
+        query: Sequence[str] = (),
+        accept: int | None = None,
+        budget: int = 0,
+        timeout: float | None = None,
+    ) -> bytes:
+        """The payload of a successful answer. The device may send up to about `budget` bytes."""
+        message = aiocoap.Message(code=code, payload=payload, transport_tuning=SerialTuning())
+        message.opt.uri_path = (path,)
+        if query:
+            message.opt.uri_query = tuple(query)
+        if payload:
+            message.opt.content_format = _OCTETS
+        if accept is not None:
+            message.opt.accept = accept
+        message.remote = self._interface.remote
+        # Blocks of 16 bytes have headers of up to 20, and each block of the payload has an answer; some come twice.
+        self._interface.budget = 4 * (budget + len(payload)) + 4096
+        seconds = _ANSWER_SECONDS if timeout is None else timeout
+        try:
+            response = self._call(_exchange(self._context, self._interface, message, seconds), seconds + 5)
+        except aiocoap.error.Error as error:
+            raise self._failed(path, error) from error
+        if not response.code.is_successful():
+            text = response.payload[:200].decode("utf-8", "replace")
+            raise DeviceError(f"answered {response.code}" + (f": {text}" if text else ""), where=self._place(path))
+        return bytes(response.payload)
+
+    def _failed(self, path: str, error: Exception) -> DeviceError:
+        if self._interface.end_reason is not None:
+            return DeviceError(f"the connection ended: {self._interface.end_reason}", where=self._place(path))
+        if isinstance(error, aiocoap.error.ConRetransmitsExceeded):
+            what = "no answer"
+        else:
+            what = f"the exchange failed: {error.args[0] if error.args else type(error).__name__}"
+        return DeviceError(what, where=self._place(path), hint="is tinyops firmware running there, at this baud rate?")
+
+    def _call(self, coroutine: Coroutine[Any, Any, _T], seconds: float) -> _T:
+        if self._loop.is_closed():
+            coroutine.close()
+            raise DeviceError("the connection is closed", where=self.where)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result(seconds)
+        except (TimeoutError, FutureTimeoutError) as error:
+            future.cancel()
+            raise DeviceError(
+                f"no answer within {seconds:.0f} s", where=self.where, hint="is tinyops firmware running there?"
+            ) from error
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _stop_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        if not self._loop.is_running():
+            self._loop.close()
+
+
+async def _exchange(
+    context: aiocoap.Context, interface: SlipmuxInterface, message: aiocoap.Message, timeout: float
+) -> aiocoap.Message:
+    """Send a request, and ping while its answer is awaited: see `SlipmuxInterface.ping`."""
+    if interface.end_reason is not None:
+        raise aiocoap.error.NetworkError(interface.end_reason)
+    pinging = asyncio.create_task(_ping(interface))
+    deadline = asyncio.get_running_loop().call_later(
+        timeout, interface.fail, aiocoap.error.NetworkError(f"no answer within {timeout:g} s")
+    )
+    try:
+        return await context.request(message).response
+    finally:
+        deadline.cancel()
+        pinging.cancel()
+
+
+async def _ping(interface: SlipmuxInterface) -> None:
+    while True:
+        await asyncio.sleep(_PING_SECONDS)
+        interface.ping()
+
+
+def _all_of(inputs: Sequence[Array], info: DeviceInfo) -> Sequence[Array]:
+    if len(inputs) != len(info.inputs):
+        names = ", ".join(tensor.name for tensor in info.inputs)
+        raise DeviceError(
+            f"{len(inputs)} inputs were given", where=f"model {info.model}", allowed=f"{len(info.inputs)}: {names}"
+        )
+    return inputs
+
+
+def _payload(array: Array, index: int, info: DeviceInfo) -> bytes:
+    tensor = info.inputs[index]
+    if array.dtype.newbyteorder("<") != tensor.numpy_dtype or array.shape != tensor.shape:
+        raise DeviceError(
+            f"input {tensor.name!r} is {array.dtype}{list(array.shape)}",
+            where=f"model {info.model}",
+            allowed=f"{tensor.dtype}{list(tensor.shape)}",
+        )
+    return array.astype(tensor.numpy_dtype).tobytes()

@@ -1,0 +1,148 @@
+"""Run firmware without a board: as a process of this computer, or in QEMU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from tinyops.device.board import Board
+from tinyops.device.client import DeviceClient
+from tinyops.device.link.stream import Connect, pipe_stream, socket_stream
+from tinyops.device.link.transport import Console
+from tinyops.errors import DeviceError, MissingToolError, UsageError
+
+_ELF = b"\x7fELF"
+_SHOWN = 2000  # characters of a program's messages
+
+
+@contextmanager
+def launch(board: Board, image: Path, *, console: Console | None = None) -> Iterator[DeviceClient]:
+    """Start `image` on an emulated board, or on the host, and connect to it.
+
+    `image` is an ELF file, or for an emulated board what its flash holds from the origin on. `console` is called
+    with the device's console texts. The program and its children are killed when the context ends, however it ends.
+    Raises MissingToolError when the emulator is not installed and DeviceError when it or the link fails.
+    """
+    if not image.is_file():
+        raise UsageError("is not there", where=str(image), hint="tinyops build")
+    with tempfile.TemporaryFile() as messages:
+        process, connect = (
+            _start_host(board, image, messages) if board.kind == "host" else _start(board, image, messages)
+        )
+        client: DeviceClient | None = None
+        try:
+            client = DeviceClient(connect, where=f"board {board.name}", console=console)
+            yield client
+        except DeviceError as error:
+            raise _explained(error, board, process, client, messages) from error
+        finally:
+            _kill(process)
+            if client is not None:
+                client.close()
+
+
+def _start_host(board: Board, image: Path, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
+    process = _spawn([str(image.resolve())], board, messages, pipes=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process, pipe_stream(process.stdout, process.stdin)
+
+
+def _start(board: Board, image: Path, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
+    """QEMU, with the serial line on one end of a socket pair: nobody else can connect, and nothing has to wait."""
+    if board.emulator is None:
+        raise UsageError("has no emulator", where=f"board {board.name}", hint="tinyops boards")
+    program = shutil.which(board.emulator.program)
+    if program is None:
+        package = board.emulator.package or board.emulator.program
+        raise MissingToolError(
+            f"{board.emulator.program} is not installed", where=f"board {board.name}", hint=f"apt-get install {package}"
+        )
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [program, *board.emulator.args, *_line(board, theirs.fileno()), "-device", _loader(board, image)]
+        try:
+            return _spawn(command, board, messages, keep=theirs.fileno()), socket_stream(ours)
+        except BaseException:
+            ours.close()
+            raise
+
+
+def _line(board: Board, descriptor: int) -> list[str]:
+    """Arguments that join the board's serial line, and nothing else of the emulator, to the socket."""
+    semihosting = "enable=on,target=native"
+    serial = ["-serial", "chardev:link"]
+    if board.firmware.uart == "semihosting":
+        semihosting, serial = f"{semihosting},chardev=link", ["-serial", "none"]
+    return [
+        "-nodefaults",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-chardev",
+        f"socket,id=link,fd={descriptor}",
+        *serial,
+        "-semihosting-config",
+        semihosting,
+    ]
+
+
+def _loader(board: Board, image: Path) -> str:
+    path = str(image.resolve()).replace(",", ",,")
+    with image.open("rb") as file:
+        if file.read(len(_ELF)) == _ELF:
+            return f"loader,file={path}"
+    if board.flash is None:
+        raise UsageError("has no flash for an image", where=f"board {board.name}", allowed="an ELF file")
+    return f"loader,file={path},addr={board.flash.origin:#x},force-raw=on"
+
+
+def _spawn(
+    command: list[str], board: Board, messages: IO[bytes], *, pipes: bool = False, keep: int | None = None
+) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE if pipes else None
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=pipe or subprocess.DEVNULL,
+            stdout=pipe or messages,
+            stderr=messages,
+            pass_fds=() if keep is None else (keep,),
+            start_new_session=True,
+            bufsize=0,
+        )
+    except OSError as error:
+        raise DeviceError(
+            f"{command[0]} cannot be started: {error.strerror}", where=f"board {board.name}", hint="tinyops build"
+        ) from error
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _explained(
+    error: DeviceError, board: Board, process: subprocess.Popen[bytes], client: DeviceClient | None, messages: IO[bytes]
+) -> DeviceError:
+    """The error with what the program said, when it has ended."""
+    try:
+        status = process.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        return error
+    messages.seek(0, os.SEEK_END)
+    messages.seek(max(0, messages.tell() - _SHOWN))
+    said = (client.console_text[-_SHOWN:] if client else "") + messages.read().decode("utf-8", "replace")
+    ending = f"signal {-status}" if status < 0 else f"exit status {status}"
+    what = f"{error.what}\n  the program ended with {ending}" + "".join(f"\n  | {line}" for line in said.splitlines())
+    return DeviceError(what, where=error.where or f"board {board.name}", allowed=error.allowed, hint=error.hint)
