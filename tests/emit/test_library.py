@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.reference_models import all_models, own_models
+from tests.support.semihosted import CORTEX_M4, RISCV32, Target
 from tinyops.emit.c import emit_binding, emit_library, library_sources
 from tinyops.emit.files import write_files
 from tinyops.emit.golden import make_golden
@@ -19,34 +20,6 @@ _STRICT = "-O2 -Werror -Wshadow -Wstrict-prototypes -Wsign-conversion -pedantic"
 _SANITIZED = "-O1 -g -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
 _ARM = "-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -O2 -Werror"
 _RISCV = "-march=rv32imc -mabi=ilp32 -O2 -Werror --specs=picolibc.specs"
-
-_START = """
-extern char stack_top[], bss_start[], bss_end[];
-int main(void);
-void exit(int);
-void initialise_monitor_handles(void);
-void reset(void);
-void _init(void);
-void _fini(void);
-void _init(void) {}
-void _fini(void) {}
-void reset(void) {
-    *(volatile unsigned *)0xE000ED88u = 0xF00000u; /* CPACR: the FPU */
-    for (char *p = bss_start; p < bss_end; p++) *p = 0;
-    initialise_monitor_handles();
-    exit(main());
-}
-__attribute__((section(".vectors"), used)) void *const vectors[2] = { stack_top, (void *)reset };
-"""
-_SCRIPT = """
-ENTRY(reset)
-stack_top = 0x20400000;
-SECTIONS {
-    .text 0 : { KEEP(*(.vectors)) *(.text*) *(.rodata*) }
-    .data 0x20000000 : { *(.data*) }
-    .bss : { bss_start = .; *(.bss*) *(COMMON) bss_end = .; end = .; __end__ = .; }
-}
-"""
 
 
 def _emit(path: Path, folder: Path, steps: int = 4) -> CompiledModel:
@@ -97,36 +70,22 @@ def test_cross_compilers_are_silent(compiler: str, flags: str, tmp_path: Path) -
         assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.mark.skipif(
-    shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None,
-    reason="arm-none-eabi-gcc or qemu-system-arm is not installed",
-)
+@pytest.mark.parametrize("target", [CORTEX_M4, RISCV32], ids=lambda target: target.name)
 @pytest.mark.parametrize("path", own_models(), ids=lambda path: path.stem)
-def test_own_test_passes_on_an_emulated_cortex_m4(path: Path, tmp_path: Path) -> None:
+def test_own_test_passes_on_emulated_targets(path: Path, target: Target, tmp_path: Path) -> None:
     """The library's own test program, with the C library's semihosting, no firmware of ours."""
-    compiled = _emit(path, tmp_path)
-    name = compiled.program.name
-    start, script = tmp_path / "start.c", tmp_path / "mps2.ld"
-    start.write_text(_START)
-    script.write_text(_SCRIPT)
-    flags = f"{_ARM} --specs=rdimon.specs"
-    linker = f"-T {script} -nostartfiles {start}"
+    target.require()
+    name = _emit(path, tmp_path).program.name
     done = _make(
         tmp_path,
         f"test/test_{name}",
-        "CC=arm-none-eabi-gcc",
-        "AR=arm-none-eabi-ar",
-        f"CFLAGS={flags}",
-        f"LDFLAGS={linker}",
+        f"CC={target.compiler}",
+        f"AR={target.compiler.replace('gcc', 'ar')}",
+        f"CFLAGS={' '.join(target.flags)} -O2 -Werror",
+        f"LDFLAGS={' '.join(target.link_flags(tmp_path))}",
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    run = subprocess.run(
-        [
-            "qemu-system-arm", "-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none",
-            "-semihosting-config", "enable=on,target=native", "-kernel", str(tmp_path / "test" / f"test_{name}"),
-        ],
-        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    run = target.run(tmp_path / "test" / f"test_{name}")
     assert "0 mismatching bytes: passed" in run.stdout + run.stderr
     assert run.returncode == 0
 
