@@ -153,7 +153,7 @@ def test_a_name_is_no_path(name: str) -> None:
         (MINIMAL.replace('"real"', '"virtual"'), "kind: "),
         (MINIMAL.replace('"armv7e-m"', '"z80"'), "processor.isa: "),
         (MINIMAL.replace("title", "tittle"), "title: "),
-        (MINIMAL + "colour = 'red'\n", "toolchain.colour: "),
+        (MINIMAL + "colour = 'red'\n", "unknown key 'toolchain.colour'"),
         (MINIMAL + "[ram]\norigin = 0\nbytes = 0\n", "ram.bytes: "),
         (MINIMAL + "[ram]\norigin = -1\nbytes = 1\n", "ram.origin: "),
         ("name = 'other'\n" + MINIMAL, "name is 'other'"),

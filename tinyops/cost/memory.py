@@ -27,7 +27,7 @@ def estimate_memory(program: Program) -> Footprint:
     """What the program needs at least: constants and firmware in flash; arena, state and firmware in RAM."""
     flash_parts = [(f"constant {c.name} ({c.role})", c.nbytes) for c in program.constants]
     flash_parts.append(("firmware", _FIRMWARE_FLASH))
-    ram_parts = [(f"tensor {name}", size) for name, size in live_at_peak(program)]
+    ram_parts = live_at_peak(program)
     ram_parts += [(f"state {s.name}", s.nbytes) for s in program.states]
     ram_parts.append(("firmware", _FIRMWARE_RAM))
     return Footprint(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+import typing
 from pathlib import Path
 from typing import Literal
 
@@ -125,12 +126,26 @@ def load_board(path: Path) -> Board:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        unknown = first["type"] == "extra_forbidden"
         raise TinyopsError(
-            f"{key}: {first['msg']}", where=str(path), hint="tinyops boards show qemu-cortex-m4 --toml"
+            f"unknown key {key!r}" if unknown else f"{key}: {first['msg']}",
+            where=str(path),
+            allowed=_known_keys(first["loc"][:-1]) if unknown else None,
+            hint="tinyops boards show qemu-cortex-m4 --toml",
         ) from error
     if board.name != path.stem:
         raise TinyopsError(f"name is {board.name!r}", where=str(path), allowed=f"the file's own name, {path.stem!r}")
     return board
+
+
+def _known_keys(section: tuple[int | str, ...]) -> str:
+    """The keys that a board file, or one of its sections, may have."""
+    facts: type[BaseModel] = Board
+    for name in section:
+        nested = facts.model_fields[str(name)].annotation
+        options = (nested, *typing.get_args(nested))
+        facts = next((t for t in options if isinstance(t, type) and issubclass(t, BaseModel)), facts)
+    return ", ".join(facts.model_fields)
 
 
 def find_board(name: str, project: Path | None = None) -> Board:

@@ -20,7 +20,7 @@ def identifier(text: str) -> str:
     """A lower-case identifier made from any text: `KWS v2.tflite` gives `kws_v2_tflite`."""
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:48].rstrip("_")
     if not name or name[0].isdigit() or name in _RESERVED:
-        name = f"m_{name}".rstrip("_")
+        name = f"m_{name}"[:48].rstrip("_")
     return name
 
 

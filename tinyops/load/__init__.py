@@ -34,6 +34,18 @@ def read_model_file(path: Path) -> bytes:
     return data
 
 
+def _looks_like(data: bytes) -> str:
+    """What people get instead of a model when a download goes wrong."""
+    start = data[:64].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return " but an HTML page"
+    if start.startswith(b"version https://git-lfs"):
+        return " but a Git LFS pointer (git lfs pull fetches the file)"
+    if start.startswith(b"pk\x03\x04"):
+        return " but a ZIP archive"
+    return ""
+
+
 def load_model(path: Path) -> Model:
     """Load a model file by its content; the model is named after the file."""
     data = read_model_file(path)
@@ -43,7 +55,7 @@ def load_model(path: Path) -> Model:
                 "ONNX models are not supported yet", where=str(path), allowed=".tflite, int8", hint=_ONNX_HINT
             )
         raise ModelError(
-            "not a TensorFlow Lite model: the file identifier TFL3 is missing",
+            f"not a TensorFlow Lite model{_looks_like(data)}: the file identifier TFL3 is missing",
             where=str(path),
             allowed="a .tflite file",
         )

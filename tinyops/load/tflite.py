@@ -78,7 +78,7 @@ def load_tflite(data: bytes, *, name: str = "model") -> Model:
         model = _Reader(data).model(name)
     except _MALFORMED as error:
         raise ModelError(
-            f"the file is damaged: a flatbuffer offset or length is out of range ({type(error).__name__})",
+            "the file is damaged: a flatbuffer offset or length is out of range",
             hint="export the model again, or compare the file's size with the original's",
         ) from error
     verify(model)
@@ -140,6 +140,10 @@ class _Reader:
         )
         inputs = [raw.Inputs(i) for i in _bounded(raw.InputsLength(), _MAX_OPERANDS, "inputs", name)]
         outputs = [raw.Outputs(i) for i in _bounded(raw.OutputsLength(), _MAX_OPERANDS, "outputs", name)]
+        for t in (*inputs, *outputs, *(t for op in ops for t in op.outputs)):
+            if 0 <= t < len(tensors) and tensors[t].variable:
+                _fail("a variable tensor is an input or an output", f"graph {name}, tensor {t} ({tensors[t].name})")
+        tensors, ops = _add_updates(tensors, ops, name)
         return Graph(name, tensors, ops, tuple(inputs), tuple(outputs))
 
     def _tensor(self, raw: Any, index: int, graph: str) -> Tensor:
@@ -168,10 +172,10 @@ class _Reader:
             )
         if raw.Sparsity() is not None:
             _fail("sparse tensors are not supported", where, "dense tensors")
-        if raw.IsVariable():
-            _fail("variable tensors are not supported", where, "resource variables (VAR_HANDLE, READ_VARIABLE)")
         data = self._constant(raw.Buffer(), dtype, shape, where)
-        return Tensor(name, dtype, shape, self._quantization(raw, dtype, where), data)
+        if raw.IsVariable() and (data is not None or dtype is DType.RESOURCE):
+            _fail("a variable tensor holds constant data or a handle", where, "variables that start empty")
+        return Tensor(name, dtype, shape, self._quantization(raw, dtype, where), data, bool(raw.IsVariable()))
 
     def _constant(self, buffer: int, dtype: DType, shape: tuple[int, ...], where: str) -> np.ndarray[Any, Any] | None:
         if not 0 <= buffer < max(self.root.BuffersLength(), 1):
@@ -239,6 +243,33 @@ class _Reader:
         if raw.IntermediatesLength() > 0:
             _fail("intermediate tensors are not supported", where)
         return Op(kind, name, operands[0], outputs, _attributes(raw, definition, where), version)
+
+
+def _add_updates(
+    tensors: tuple[Tensor, ...], ops: tuple[Op, ...], graph: str
+) -> tuple[tuple[Tensor, ...], tuple[Op, ...]]:
+    """A tensor for the new value of each variable that an operator updates in place: its last outputs."""
+    found, added = [], list(tensors)
+    for op in ops:
+        definition = operator(op.kind)
+        updates = () if definition is None else definition.variables
+        for i, t in enumerate(op.inputs):
+            if t is not None and tensors[t].variable and i not in updates:
+                _fail(
+                    f"input {i} is the variable tensor {tensors[t].name}",
+                    f"graph {graph}, operator {op.name} ({op.kind})",
+                    "variables as state of SVDF or UNIDIRECTIONAL_SEQUENCE_LSTM",
+                )
+        outputs = list(op.outputs)
+        for i in updates:
+            state = op.inputs[i] if i < len(op.inputs) else None
+            if state is None or not tensors[state].variable:
+                _fail(f"input {i} is not a variable tensor", f"graph {graph}, operator {op.name} ({op.kind})")
+            outputs.append(len(added))
+            value = tensors[state]
+            added.append(dataclasses.replace(value, name=f"{value.name[: _MAX_NAME - 5]}_next", variable=False))
+        found.append(dataclasses.replace(op, outputs=tuple(outputs)))
+    return tuple(added), tuple(found)
 
 
 def _operand(index: int, tensors: int, where: str) -> int | None:
