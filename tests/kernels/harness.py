@@ -18,7 +18,13 @@ Array = np.ndarray[Any, Any]
 Params = Mapping[str, Any]
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Werror"]
-_C_TYPES = {"int32_t": ctypes.c_int32, "int16_t": ctypes.c_int16, "int8_t": ctypes.c_int8, "uint8_t": ctypes.c_uint8}
+_C_TYPES: dict[str, Any] = {
+    "int32_t": ctypes.c_int32,
+    "int16_t": ctypes.c_int16,
+    "int8_t": ctypes.c_int8,
+    "uint8_t": ctypes.c_uint8,
+    "float": ctypes.c_float,
+}
 _STRUCT = re.compile(r"typedef struct \{(?P<body>[^}]*)\} (?P<name>to_\w+_params);")
 _FIELD = re.compile(r"^\s*(?P<type>\w+) (?P<name>\w+)(?:\[(?P<length>\d+)\])?;$")
 _CANARY = 0x5A
@@ -153,7 +159,7 @@ def compile_library(folder: Path, flags: Sequence[str]) -> Path:
     """All kernels as one shared library."""
     library = folder / "kernels.so"
     sources = [str(path) for path in kernel_files(kernels()) if path.suffix == ".c"]
-    subprocess.run(["gcc", *STRICT, *flags, "-shared", "-fPIC", "-o", str(library), *sources], check=True)
+    subprocess.run(["gcc", *STRICT, *flags, "-shared", "-fPIC", "-o", str(library), *sources, "-lm"], check=True)
     return library
 
 

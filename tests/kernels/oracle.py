@@ -70,13 +70,15 @@ def taps(p: Params, x: Array) -> list[tuple[int, int, Array, Array, Array]]:
 
 def conv2d(p: Params, x: Array, weights: Array, bias: Array, multiplier: Array, shift: Array) -> Result:
     acc: Array = np.zeros((p["batches"], p["out_h"], p["out_w"], p["out_c"]), np.int64) + bias
-    first = np.full(acc.shape[:3], NONE)
+    first, depth = np.full(acc.shape, NONE), weights.shape[3]
     for ky, kx, values, mask, index in taps(p, x):
         values = np.where(mask, values, p["input_zero_point"])
-        acc += np.einsum("bhwi,oi->bhwo", values, weights[:, ky, kx].astype(np.int64))
-        first = np.minimum(first, index.min(axis=3))
+        for c in range(p["out_c"]):
+            start = c // (p["out_c"] // p["groups"]) * depth
+            acc[..., c] += values[..., start : start + depth] @ weights[c, ky, kx].astype(np.int64)
+            first[..., c] = np.minimum(first[..., c], index[..., start : start + depth].min(axis=3))
     y = output(requantize(acc, multiplier, shift), p["output_zero_point"], p["activation_min"], p["activation_max"])
-    return y.reshape(-1), np.repeat(first.reshape(-1), p["out_c"])
+    return y.reshape(-1), first.reshape(-1)
 
 
 def depthwise(p: Params, x: Array, weights: Array, bias: Array, multiplier: Array, shift: Array) -> Result:

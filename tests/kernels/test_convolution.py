@@ -20,10 +20,12 @@ def _channels(draw: cases.Draw, weights: Array, channels: int) -> list[Array]:
 @st.composite
 def conv2d(draw: st.DrawFn) -> tuple[dict[str, Any], list[Array]]:
     p = cases.window(draw, max_dilation=3, inside=False)
-    p |= {"in_c": draw(st.integers(1, 9)), "out_c": draw(st.integers(1, 5)), "descending": 0}
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    p |= {"groups": groups, "in_c": groups * draw(st.integers(1, 9 // groups)), "descending": 0}
+    p |= {"out_c": groups * draw(st.integers(1, 5 // groups))}
     p |= {"input_zero_point": draw(cases.int8s), "output_zero_point": draw(cases.int8s)}
     x = cases.int8_data(draw, p["batches"], p["in_h"], p["in_w"], p["in_c"])
-    weights = cases.int8_data(draw, p["out_c"], p["kernel_h"], p["kernel_w"], p["in_c"])
+    weights = cases.int8_data(draw, p["out_c"], p["kernel_h"], p["kernel_w"], p["in_c"] // groups)
     return p, [x, weights, *_channels(draw, weights.reshape(p["out_c"], -1), p["out_c"])]
 
 
@@ -31,7 +33,7 @@ def conv2d(draw: st.DrawFn) -> tuple[dict[str, Any], list[Array]]:
 def conv2d_1x1(draw: st.DrawFn) -> tuple[dict[str, Any], list[Array]]:
     p = {"batches": draw(st.integers(1, 2)), "in_c": draw(st.integers(1, 19)), "out_c": draw(st.integers(1, 7))}
     p |= {"in_h": draw(st.integers(1, 4)), "in_w": draw(st.integers(1, 4)), **cases.activation(draw)}
-    p |= {"out_h": p["in_h"], "out_w": p["in_w"], "pad_top": 0, "pad_left": 0, "descending": 0}
+    p |= {"out_h": p["in_h"], "out_w": p["in_w"], "pad_top": 0, "pad_left": 0, "descending": 0, "groups": 1}
     p |= {f"{field}_{axis}": 1 for field in ("kernel", "stride", "dilation") for axis in "hw"}
     p |= {"input_zero_point": draw(cases.int8s), "output_zero_point": draw(cases.int8s)}
     x = cases.int8_data(draw, p["batches"], p["in_h"], p["in_w"], p["in_c"])

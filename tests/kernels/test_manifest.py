@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinyops.errors import TinyopsError
-from tinyops.kernels import kernel, kernel_files, kernels, read_manifest
+from tinyops.kernels import kernel, kernel_files, kernels, needs_libm, read_manifest
 
 FOLDER = kernel("to_mean_any_s8_c").files[-1].parents[1]
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
@@ -45,8 +45,20 @@ def test_header_declares_the_kernel(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", kernel_files(NAMES), ids=lambda path: path.name)
-def test_includes_nothing_but_fixed_width_types_and_memcpy(path: Path) -> None:
-    assert set(re.findall(r"#include <([^>]+)>", path.read_text())) <= {"stdint.h", "string.h"}
+def test_includes_nothing_but_fixed_width_types_memcpy_and_libm(path: Path) -> None:
+    assert _system_headers(path) <= {"stdint.h", "string.h", "math.h"}
+
+
+def _system_headers(path: Path) -> set[str]:
+    return set(re.findall(r"#include <([^>]+)>", path.read_text()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_libm_is_stated(name: str) -> None:
+    """Only float kernels may use it."""
+    uses = any("math.h" in _system_headers(path) for path in kernel(name).files)
+    assert kernel(name).libm == needs_libm([name]) == uses
+    assert "_f32_" in name or not uses
 
 
 def test_files_of_several_kernels_are_listed_once() -> None:

@@ -1,4 +1,4 @@
-"""The copy and padding kernels."""
+"""The kernels that move, pad and resize."""
 
 from __future__ import annotations
 
@@ -119,3 +119,65 @@ def test_pad(c: Kernels, data: st.DataObject) -> None:
     for d in (distance, distance + 1):
         result = c.run("to_pad_any_b_c", p, [x], output, overlap=(0, d * size))
         assert np.array_equal(result, y.reshape(-1))
+
+
+@given(st.data())
+def test_take(c: Kernels, data: st.DataObject) -> None:
+    """Tables may name any element, in any order, more than once."""
+    draw = data.draw
+    dtype = draw(DTYPES)
+    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=6)))
+    x = _data(draw, shape, dtype)
+    tables = [draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=5)) for n in shape]
+    elements = np.arange(x.size).reshape(shape)[np.ix_(*tables)].reshape(-1)
+    strides = contiguous_strides(shape, x.itemsize)
+    offsets = np.concatenate([np.array(t) * s for t, s in zip(tables, strides, strict=True)]).astype(np.int32)
+    extents = (*map(len, tables), *(1,) * (6 - len(shape)))
+    p = {"dims": len(shape), "extents": extents, "run": x.itemsize}
+    expected, output = x.reshape(-1)[elements], (len(elements), dtype)
+    distance = least_distance(elements, x.size)
+    for overlap in (None, (0, distance * x.itemsize), (0, (distance + 1) * x.itemsize)):
+        assert np.array_equal(c.run("to_take_any_b_c", p, [x, offsets], output, overlap=overlap), expected)
+
+
+@given(st.data(), st.booleans())
+def test_gather_stays_inside(c: Kernels, data: st.DataObject, at_end: bool) -> None:
+    """Indices may be anything; what lies before and after the input cannot be read."""
+    draw = data.draw
+    batches, outer, size, count, run = (draw(st.integers(1, n)) for n in (3, 3, 5, 4, 12))
+    x = _data(draw, (batches, outer, size, run), np.int8)
+    anything = st.one_of(st.integers(0, size - 1), st.sampled_from([-(2**31), -1, size, 2**31 - 1]))
+    indices = np.array([[draw(anything) for _ in range(count)] for _ in range(batches)], np.int32)
+    rows = np.clip(indices.astype(np.int64), 0, size - 1)
+    expected = np.stack([x[b][:, rows[b]] for b in range(batches)]).reshape(-1)
+    p = {"batches": batches, "outer": outer, "size": size, "count": count, "run": run}
+    result = c.run("to_gather_any_b_c", p, [x, indices], (expected.size, np.int8), at_end=at_end)
+    assert np.array_equal(result, expected)
+
+
+@given(st.data(), st.booleans())
+def test_resize_bilinear(c: Kernels, data: st.DataObject, at_end: bool) -> None:
+    """Any positions from half a pixel before the image up to its end, by exact rational numbers."""
+    draw = data.draw
+    batches, channels = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    sizes, outs, scales, offsets = [], [], [], []
+    for _ in range(2):
+        sizes.append(draw(st.integers(1, 6)))
+        offsets.append(draw(st.integers(-512, 0)))
+        outs.append(draw(st.integers(1, 8)))
+        scales.append(draw(st.integers(0, (sizes[-1] * 1024 - 1 - offsets[-1]) // max(outs[-1] - 1, 1))))
+    x = cases.int8_data(draw, batches, *sizes, channels)
+    total: Array = x.astype(np.int64)
+    for axis, (n, out, scale, offset) in enumerate(zip(sizes, outs, scales, offsets, strict=True), start=1):
+        place = np.maximum(np.arange(out) * scale + offset, 0)
+        weight = (place % 1024).reshape([-1 if k == axis else 1 for k in range(4)])
+        low, high = place // 1024, np.minimum(place // 1024 + 1, n - 1)
+        total = np.take(total, low, axis) * (1024 - weight) + np.take(total, high, axis) * weight
+    expected = np.sign(total) * ((np.abs(total) + 2**19) >> 20)
+    p = {"batches": batches, "channels": channels} | {
+        f"{name}_{axis}": values[k]
+        for name, values in (("in", sizes), ("out", outs), ("scale", scales), ("offset", offsets))
+        for k, axis in enumerate("hw")
+    }
+    result = c.run("to_resize_bilinear_any_s8_c", p, [x], (expected.size, np.int8), at_end=at_end)
+    assert np.array_equal(result, expected.reshape(-1))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.compare import ACTIVATIONS, SEEDS, ZERO_POINTS, assert_same, scales
 from tests.support.tflite_writer import ModelBuilder
 from tinyops.errors import ModelError
+from tinyops.graph import DType
 from tinyops.ops import check
 from tinyops.ops.add import AddAttrs
 from tinyops.ops.base import Activation, operator
@@ -23,13 +24,14 @@ def build(
     quantization: tuple[float, float, float] = (0.5, 0.25, 0.75),
     zero_points: tuple[int, int, int] = (0, 0, 0),
     constant: bool = False,
+    dtype: DType = DType.INT8,
 ) -> ModelBuilder:
     builder = ModelBuilder()
     g = builder.graph()
-    a = g.tensor(first, scale=quantization[0], zero_point=zero_points[0])
+    a = g.tensor(first, dtype, scale=quantization[0], zero_point=zero_points[0])
     data = np.arange(math.prod(second)) % 256 - 128 if constant else None
-    b = g.tensor(second, scale=quantization[1], zero_point=zero_points[1], data=data)
-    c = g.tensor(np.broadcast_shapes(first, second), scale=quantization[2], zero_point=zero_points[2])
+    b = g.tensor(second, dtype, scale=quantization[1], zero_point=zero_points[1], data=data)
+    c = g.tensor(np.broadcast_shapes(first, second), dtype, scale=quantization[2], zero_point=zero_points[2])
     g.op("ADD", [a, b], [c], AddAttrs(activation))
     g.inputs, g.outputs = (a,) if constant else (a, b), (c,)
     return builder
@@ -37,7 +39,8 @@ def build(
 
 @st.composite
 def additions(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
-    shape = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    shape = draw(st.lists(st.integers(1, 5), min_size=1, max_size=5))
+    dtype = draw(st.sampled_from([DType.INT8, DType.INT16]))
     shapes = []
     for _ in range(2):
         part = [1 if draw(st.integers(0, 3)) == 0 else n for n in shape]
@@ -46,9 +49,10 @@ def additions(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
         shapes[0],
         shapes[1],
         activation=draw(ACTIVATIONS),
-        quantization=(draw(scales(-8, 8)), draw(scales(-8, 8)), draw(scales(-10, 12))),
-        zero_points=(draw(ZERO_POINTS), draw(ZERO_POINTS), draw(ZERO_POINTS)),
+        quantization=(draw(scales(-8, 8)), draw(scales(-8, 8)), draw(scales(-5, 12))),
+        zero_points=(0, 0, 0) if dtype is DType.INT16 else (draw(ZERO_POINTS), draw(ZERO_POINTS), draw(ZERO_POINTS)),
         constant=draw(st.booleans()),
+        dtype=dtype,
     )
     return builder, draw(SEEDS)
 

@@ -38,6 +38,17 @@ def build(
     return builder
 
 
+def softmax_to_int16(shape: tuple[int, ...], scale: float, beta: float = 1.0) -> ModelBuilder:
+    return build(
+        "SOFTMAX",
+        shape,
+        attrs=SoftmaxAttrs(float(np.float32(beta))),
+        dtypes=(DType.INT8, DType.INT16),
+        quantization=(scale, 2.0**-16),
+        zero_points=(0, -(2**15)),
+    )
+
+
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)
 
 
@@ -45,6 +56,18 @@ SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)
 def test_softmax_equals_tflite_micro(shape: tuple[int, ...], scale: float, beta: float, seed: int) -> None:
     builder = build("SOFTMAX", shape, attrs=SoftmaxAttrs(float(np.float32(beta))), quantization=(scale, 1 / 256))
     assert_same(builder, seed)
+
+
+@given(SHAPES, scales(-20, 12), st.sampled_from([1.0, 0.5, 1.7, 10.0]), SEEDS)
+def test_softmax_to_int16_equals_tflite_micro(shape: tuple[int, ...], scale: float, beta: float, seed: int) -> None:
+    assert_same(softmax_to_int16(shape, scale, beta), seed)
+
+
+@pytest.mark.parametrize("depth", [511, 512, 4095])
+def test_softmax_to_int16_of_equal_values(depth: int) -> None:
+    model, data = softmax_to_int16((1, depth), 0.1).build()
+    values = np.full((1, depth), 77, dtype=np.int8)
+    np.testing.assert_array_equal(Interpreter(model).run(values)[0], ORACLE.run(data, [[values]])[0].outputs[0])
 
 
 @pytest.mark.parametrize("depth", [511, 4095])
@@ -101,7 +124,7 @@ def test_quantize_equals_tflite_micro(
         (build("SOFTMAX", (1, 4), attrs=SoftmaxAttrs(0.0)), "beta 0"),
         (build("LOGISTIC", (4,), zero_points=(0, 0)), "zero point 0"),
         (build("LOGISTIC", (4,), quantization=(2.0**-40, 1 / 256)), "input scale"),
-        (build("QUANTIZE", (4,), dtypes=(DType.INT16, DType.INT8)), "int16"),
+        (build("QUANTIZE", (4,), dtypes=(DType.INT16, DType.UINT8)), "uint8"),
         (build("QUANTIZE", (4,), quantization=(2.0**20, 2.0**-20)), "scale ratio"),
     ],
 )

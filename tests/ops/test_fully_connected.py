@@ -27,28 +27,30 @@ def build(
     zero_points: tuple[int, int] = (0, 0),
     bias: int | None = 1000,
     bias_scale: float | None = None,
+    dtype: DType = DType.INT8,
 ) -> ModelBuilder:
     attrs = attrs or FullyConnectedAttrs()
     builder = ModelBuilder()
     g = builder.graph()
-    x = g.tensor(shape, scale=input_scale, zero_point=zero_points[0])
+    x = g.tensor(shape, dtype, scale=input_scale, zero_point=zero_points[0])
     operands: list[int | None] = [
         x,
         g.tensor((units, depth), scale=weight_scale, data=random_values(seed + 1, (units, depth))),
     ]
     if bias is not None:
         data = np.random.default_rng(seed).integers(-bias, bias, units)
-        product = input_scale * np.atleast_1d(weight_scale)[0]
-        operands.append(g.tensor((units,), DType.INT32, scale=bias_scale or product, data=data))
+        product = input_scale * np.atleast_1d(weight_scale)
+        bias_dtype = DType.INT32 if dtype is DType.INT8 else DType.INT64
+        operands.append(g.tensor((units,), bias_dtype, scale=bias_scale or product, data=data))
     kept = (*shape[:-1], units) if attrs.keep_num_dims else (int(np.prod(shape)) // depth, units)
-    y = g.tensor(kept, scale=output_scale, zero_point=zero_points[1])
+    y = g.tensor(kept, dtype, scale=output_scale, zero_point=zero_points[1])
     g.op("FULLY_CONNECTED", operands, [y], attrs)
     g.inputs, g.outputs = (x,), (y,)
     return builder
 
 
 @st.composite
-def layers(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
+def layers(draw: st.DrawFn, dtype: DType = DType.INT8) -> tuple[ModelBuilder, int]:
     depth, units = draw(st.integers(1, 40)), draw(st.integers(1, 12))
     keep = draw(st.booleans())
     shape = (*draw(st.lists(st.integers(1, 3), min_size=1, max_size=2)), depth)
@@ -62,9 +64,12 @@ def layers(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
         attrs=FullyConnectedAttrs(draw(ACTIVATIONS), 0, keep),
         seed=seed,
         input_scale=draw(scales()),
-        weight_scale=draw(scales()),
-        output_scale=draw(scales(-10, 16)),
-        zero_points=(draw(ZERO_POINTS), draw(ZERO_POINTS)),
+        weight_scale=draw(st.lists(scales(), min_size=units, max_size=units))
+        if draw(st.booleans())
+        else draw(scales()),
+        output_scale=draw(scales(-10, 16) if dtype is DType.INT8 else scales(2, 22)),
+        zero_points=(draw(ZERO_POINTS), draw(ZERO_POINTS)) if dtype is DType.INT8 else (0, 0),
+        dtype=dtype,
         bias=draw(st.sampled_from([None, 1000, 2**31 - 1])),
     )
     return builder, seed
@@ -72,6 +77,11 @@ def layers(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
 
 @given(layers())
 def test_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
+    assert_same(*case)
+
+
+@given(layers(dtype=DType.INT16))
+def test_int16_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
     assert_same(*case)
 
 
@@ -93,7 +103,6 @@ def test_deep_accumulators() -> None:
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
-        (build((1, 4), 3, 4, weight_scale=[0.5, 0.25, 0.125]), "per channel"),
         (build((1, 4), 3, 4, attrs=FullyConnectedAttrs(weights_format=1)), "weights_format is 1"),
         (build((1, 4), 3, 4, bias_scale=7.0, output_scale=1.0), "the bias has scale 7"),
         (build((2, 3), 3, 4), "a multiple of 4 elements"),

@@ -11,7 +11,7 @@ from tests.support.tflite_writer import ModelBuilder
 from tinyops.errors import ModelError
 from tinyops.ops import check
 from tinyops.ops.base import operator
-from tinyops.ops.mean import ReducerAttrs
+from tinyops.ops.reduction import ReducerAttrs
 
 
 def build(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.support.compare import ACTIVATIONS, SEEDS, ZERO_POINTS, assert_same, scales
 from tests.support.tflite_writer import ModelBuilder
 from tinyops.errors import ModelError
+from tinyops.graph import DType
 from tinyops.ops import check
 from tinyops.ops.base import Padding, operator
 from tinyops.ops.pool import Pool2DAttrs
@@ -22,13 +23,14 @@ def build(
     *,
     scale: float = 0.5,
     zero_points: tuple[int, int] = (0, 0),
+    dtype: DType = DType.INT8,
 ) -> ModelBuilder:
     builder = ModelBuilder()
     g = builder.graph()
-    x = g.tensor(image, scale=scale, zero_point=zero_points[0])
+    x = g.tensor(image, dtype, scale=scale, zero_point=zero_points[0])
     rows = Axis.of(attrs.padding, image[1], attrs.filter_height, attrs.stride_h).out
     columns = Axis.of(attrs.padding, image[2], attrs.filter_width, attrs.stride_w).out
-    y = g.tensor((image[0], rows, columns, image[3]), scale=scale, zero_point=zero_points[1])
+    y = g.tensor((image[0], rows, columns, image[3]), dtype, scale=scale, zero_point=zero_points[1])
     g.op(kind, [x], [y], attrs)
     g.inputs, g.outputs = (x,), (y,)
     return builder
@@ -42,7 +44,8 @@ def pools(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
     image = (draw(st.integers(1, 2)), *(draw(st.integers(n, n + 6)) for n in low), draw(st.integers(1, 5)))
     attrs = Pool2DAttrs(padding, draw(st.integers(1, 4)), draw(st.integers(1, 4)), width, height, draw(ACTIVATIONS))
     zero = draw(ZERO_POINTS)
-    return build(draw(KINDS), image, attrs, scale=draw(scales()), zero_points=(zero, zero)), draw(SEEDS)
+    dtype = draw(st.sampled_from([DType.INT8, DType.INT16]))
+    return build(draw(KINDS), image, attrs, scale=draw(scales()), zero_points=(zero, zero), dtype=dtype), draw(SEEDS)
 
 
 @given(pools())
@@ -53,6 +56,13 @@ def test_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
 def test_whole_image_average() -> None:
     attrs = Pool2DAttrs(Padding.VALID, 1, 1, 40, 30)
     assert_same(build("AVERAGE_POOL_2D", (1, 30, 40, 3), attrs), 1)
+
+
+def test_refuses_sums_beyond_int32() -> None:
+    attrs = Pool2DAttrs(Padding.VALID, 1, 1, 256, 256)
+    model, _ = build("AVERAGE_POOL_2D", (1, 256, 256, 1), attrs, dtype=DType.INT16).build()
+    with pytest.raises(ModelError, match="a window is too large"):
+        check(model)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tinyops.resources import data_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 300
+_PIPE_CLOSED = 128 + 13  # what is left of `tinyops ... | head`
 _FENCE = re.compile(r"^(`{3,})(.*)$")
 _COMMENT = re.compile(r"^<!-- (not run|numbers vary|file):\s*(.*?)\s*-->$")
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?!\w)")
@@ -154,7 +155,7 @@ class Session:
     def run(self, text: str) -> tuple[int, list[str]]:
         """(exit status, printed lines without trailing blanks) of a command."""
         where = self._private / "folder"
-        script = f"trap 'pwd >{shlex.quote(str(where))}' EXIT\n{text}\n"
+        script = f"set -o pipefail\ntrap 'pwd >{shlex.quote(str(where))}' EXIT\n{text}\n"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self._here,
@@ -169,4 +170,4 @@ class Session:
         printed = [line.rstrip() for line in done.stdout.decode("utf-8", "replace").splitlines()]
         while printed and not printed[-1]:
             printed.pop()
-        return done.returncode, printed
+        return 0 if done.returncode == _PIPE_CLOSED else done.returncode, printed

@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.support.reference_models import mlperf_models
 from tinyops.emit.golden import random_inputs
-from tinyops.graph import Model, Tensor
+from tinyops.graph import DType, Model, Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +44,12 @@ def _smooth(rng: np.random.Generator, tensor: Tensor) -> Array:
         if size > 3:
             field = sum(np.roll(field, k, axis) for k in range(min(size // 2, rng.integers(1, 9)))) + 0 * field
     field /= max(float(np.abs(field).max()), 1e-9)
-    values = np.round(field * rng.uniform(10, 160)) + tensor.zero_point + rng.integers(-40, 40)
+    if tensor.dtype is DType.FLOAT32:
+        return (field * rng.uniform(0.1, 4)).astype(np.float32)
+    if tensor.dtype is DType.BOOL:
+        return np.asarray(field > 0)
+    zero_point = tensor.zero_point if tensor.quantization else 0
+    values = np.round(field * rng.uniform(10, 160)) + zero_point + rng.integers(-40, 40)
     info = np.iinfo(tensor.dtype.numpy)
     return np.clip(values, info.min, info.max).astype(tensor.dtype.numpy)
 
@@ -76,7 +81,7 @@ def speech(word: str, scale: float, zero_point: int, shape: tuple[int, ...]) -> 
 
     frontend, frames = MicroFrontend(), []
     for voice, speed in (("en-us", 150), ("en-us+f3", 130), ("en-gb", 130), ("en-us+klatt", 120)):
-        audio = _spoken(_PHRASES[word], voice, speed)
+        audio = spoken(_PHRASES[word], voice, speed)
         while len(audio) >= 320:
             result = frontend.process_samples(audio[:320])
             audio = audio[2 * result.samples_read :] if result.samples_read else audio[320:]
@@ -88,8 +93,8 @@ def speech(word: str, scale: float, zero_point: int, shape: tuple[int, ...]) -> 
     return quantized[: rows * shape[1]].reshape(rows, *shape)
 
 
-def _spoken(text: str, voice: str, speed: int) -> bytes:
-    """16 kHz mono 16-bit samples."""
+def spoken(text: str, voice: str, speed: int) -> bytes:
+    """16 kHz mono 16-bit samples by espeak-ng."""
     wav = subprocess.run(
         ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", text], capture_output=True, check=True
     ).stdout

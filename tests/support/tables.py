@@ -3,56 +3,102 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import itertools
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from math import log2
+from typing import Any
 
+from tests.cases import all_cases
 from tinyops.device.board import Board, Memory, load_board
 from tinyops.errors import ModelError
 from tinyops.graph import DType, Graph, Op, OpView, Quantization, Tensor
 from tinyops.load import tflite
 from tinyops.lower.compile import compile_model
-from tinyops.ops import Operator, add, fully_connected, logistic, pad, pool, softmax, strided_slice, supported, window
+from tinyops.ops import (
+    Operator,
+    fully_connected,
+    logistic,
+    pad,
+    pool,
+    softmax,
+    softmax_int16,
+    strided_slice,
+    supported,
+    window,
+)
 from tinyops.resources import data_dir
 
 _KINDS = ("host", "emulated", "real")
-_WEIGHTS = (
-    "weights constant, int8, zero point 0, one scale or one per output channel; bias constant int32 or none; "
-    f"strides and dilations 1 to {window.MAX_WINDOW:,}"
+_OPERANDS = (
+    "weights constant, int8, zero point 0, one scale or one per output channel (of a float32 input float32 too); bias "
+    "constant or none, int32 (of an int16 input int64, of a float32 input float32)"
 )
+_WEIGHTS = f"{_OPERANDS}; strides and dilations 1 to {window.MAX_WINDOW:,}"
 _POOL = (
     f"[n, h, w, c]; window and strides 1 to {window.MAX_WINDOW:,}; input and output with equal zero points and scales "
     f"within {pool._SCALE_TOLERANCE:.6f}"
 )
 _TO_256TH = "output scale 1/256, zero point -128"
-#: Per operator what its check refuses besides dtypes.
+_INT16_UNIT = "int16: output scale 1/32768, zero point 0"
+#: Operators whose first input is no data, and its dtype.
+_FIRST = {
+    "ASSIGN_VARIABLE": DType.RESOURCE,
+    "EMBEDDING_LOOKUP": DType.INT32,
+    "READ_VARIABLE": DType.RESOURCE,
+    "SELECT_V2": DType.BOOL,
+    "SPLIT": DType.INT32,
+}
+#: Per operator what its check requires besides dtypes; for the others their summary stands there.
 LIMITS = {
-    "ADD": f"up to {add._MAX_RANK} dimensions, broadcasting; 2 * input scale / output scale under 2^{add.LEFT_SHIFT}",
+    "ADD": "broadcasting; 2 * the larger input scale / output scale under 2^20, for int16 2^15",
     "ASSIGN_VARIABLE": "the variable has one dtype and shape everywhere",
     "AVERAGE_POOL_2D": _POOL,
     "CALL_ONCE": "a subgraph of assignments of constants to variables",
     "CONCATENATION": "no fused activation; 8-bit inputs with the output's scale and zero point",
-    "CONV_2D": f"{_WEIGHTS}; no groups",
+    "CONV_2D": f"{_WEIGHTS}; groups where they divide input and output channels",
     "DEPTHWISE_CONV_2D": f"{_WEIGHTS}; any depth multiplier",
     "FULLY_CONNECTED": (
-        "weights constant, int8, zero point 0, one scale, format DEFAULT; bias constant int32 or none, its scale off "
-        f"by no more than {fully_connected._BIAS_SCALE_TOLERANCE:g} output steps"
+        f"{_OPERANDS}; weights format DEFAULT; scale of an int32 bias off by no more than "
+        f"{fully_connected._BIAS_SCALE_TOLERANCE:g} output steps where the weights have one scale"
     ),
-    "LOGISTIC": f"input scale 2^{log2(logistic._MIN_SCALE):g} to 2^{log2(logistic._MAX_SCALE):g}; {_TO_256TH}",
+    "LOGISTIC": (
+        f"int8: input scale 2^{log2(logistic._MIN_SCALE):g} to 2^{log2(logistic._MAX_SCALE):g}, {_TO_256TH}; "
+        f"{_INT16_UNIT}"
+    ),
     "MAX_POOL_2D": _POOL,
     "MEAN": "constant axes, which alternate at most three times between kept and reduced",
-    "PAD": f"1 to {pad._MAX_RANK} dimensions, constant paddings; fills with the real value 0",
-    "QUANTIZE": "int8 or uint8 to int8 or uint8",
+    "PAD": f"1 to {pad.MAX_RANK} dimensions, constant paddings; fills with the real value 0",
     "READ_VARIABLE": "the variable has one dtype and shape everywhere",
     "RESHAPE": "the shape is constant",
-    "SOFTMAX": f"over the last axis, of up to {softmax.MAX_DEPTH:,} elements; {_TO_256TH}",
+    "SOFTMAX": (
+        f"over the last axis, of up to {softmax.MAX_DEPTH:,} elements (int16: {softmax_int16.MAX_DEPTH:,}); int8: "
+        f"{_TO_256TH}, or an int16 output with scale 1/65536, zero point -32768; {_INT16_UNIT}"
+    ),
     "SPLIT_V": "constant axis and sizes, each size 1 or more",
     "STRIDED_SLICE": (
         f"1 to {strided_slice._MAX_RANK} dimensions, constant begin, end and strides; ellipsis_mask, new_axis_mask and "
         "offset not set"
     ),
     "VAR_HANDLE": "",
+}
+
+
+#: Input that carries the data, where it is not the first or the second.
+_DATA = {"TRANSPOSE_CONV": 2}
+#: Dtypes that no case has, but that an operator's own tests compare with tflite-micro.
+_COMPARED: dict[str, set[DType]] = {
+    "EQUAL": {DType.BOOL},
+    "MAXIMUM": {DType.INT32},
+    "MINIMUM": {DType.INT32},
+    "NOT_EQUAL": {DType.BOOL},
+    "PRELU": {DType.INT16},
+}
+#: Operators that tflite-micro lacks, and what their tests compare with.
+INSTEAD = {
+    "RELU_N1_TO_1": "tflite-micro's MUL by 1 with that activation fused",
+    "TILE": "NumPy's `tile`",
 }
 
 
@@ -67,17 +113,55 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def operators() -> str:
-    """Operators that model files may hold; dtypes are those of input 0 that `check` does not refuse."""
+    """Operators that model files may hold; dtypes are those of the data that `check` does not refuse."""
     kinds = {kind: rules for kind, rules in supported().items() if rules.importable}
-    if set(kinds) != set(LIMITS):
-        raise KeyError(f"tests/support/tables.py: limits of {set(kinds) ^ set(LIMITS)}")
+    cases = _cases()
+    if unknown := (set(LIMITS) | set(INSTEAD)) - set(kinds):
+        raise KeyError(f"tests/support/tables.py: {unknown} is no operator")
     rows = []
     for kind, rules in kinds.items():
         first, last = rules.versions[0], rules.versions[-1]
         span = f"{first}" if first == last else f"{first} to {last}"
-        dtypes = "-" if kind in ("CALL_ONCE", "VAR_HANDLE") else ", ".join(_dtypes(rules))
-        rows.append((f"`{kind}`", span, dtypes, LIMITS[kind]))
-    return _table(("operator", "versions", "dtypes of the input", "limits"), rows)
+        dtypes = [] if kind in ("CALL_ONCE", "VAR_HANDLE") else _dtypes(rules)
+        limits = LIMITS.get(kind, _summary(rules)) or "-"
+        row = (f"`{kind}`", span, ", ".join(dtypes) or "-", limits, _tested_against(kind, dtypes, cases.get(kind)))
+        rows.append(row)
+    return _table(("operator", "versions", "dtypes of the data", "limits", "tested against"), rows)
+
+
+def _cases() -> dict[str, set[str]]:
+    """Kind -> dtypes of its data in the cases (tests/cases), whose C programs are compared with tflite-micro."""
+    found: dict[str, set[str]] = {}
+    for case in all_cases():
+        for graph in tflite.load_tflite(case.model).graphs:
+            for op in graph.ops:
+                tensors = [graph.tensors[t] for t in (*op.inputs, *op.outputs) if t is not None]
+                data = _DATA.get(op.kind, 1 if op.kind in _FIRST else 0)
+                found.setdefault(op.kind, set()).update({tensors[data].dtype.value} if tensors[data:] else set())
+    return found
+
+
+def _tested_against(kind: str, dtypes: Sequence[str], cases: set[str] | None) -> str:
+    """A dtype that tflite-micro has no kernel for is compared with NumPy."""
+    if kind in INSTEAD:
+        return INSTEAD[kind]
+    if cases is None:
+        raise KeyError(f"tests/cases has no case of {kind}")
+    compared = cases | {dtype.value for dtype in _COMPARED.get(kind, set())}
+    groups = {
+        "tflite-micro": [dtype for dtype in dtypes if dtype in compared],
+        "NumPy": [dtype for dtype in dtypes if dtype not in compared],
+    }
+    if not groups["NumPy"]:
+        return "tflite-micro"
+    return "; ".join(f"{source}: {', '.join(names)}" for source, names in groups.items() if names)
+
+
+def _summary(rules: Operator) -> str:
+    """The first sentence of its class's or module's docstring, without the operator's name."""
+    text = type(rules).__doc__ or inspect.getdoc(inspect.getmodule(type(rules))) or ""
+    sentence = " ".join(text.split("\n\n")[0].split()).removesuffix(".")
+    return sentence.removeprefix(f"{rules.kind}: ")
 
 
 def _dtypes(rules: Operator) -> list[str]:
@@ -86,30 +170,39 @@ def _dtypes(rules: Operator) -> list[str]:
 
 def _takes(rules: Operator, dtype: DType) -> bool:
     """Whether `check` accepts that dtype of the tensor that carries the data; it may refuse something else later."""
-    for inputs, outputs in itertools.product(range(5), range(2)):
+    stateful = [(5, 2), (24, 3)]  # SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM
+    for inputs, outputs in [*itertools.product(range(5), range(2)), *stateful]:
         try:
             rules.check(_probe(rules, dtype, inputs, outputs))
         except ModelError as error:
             if f"{inputs} inputs and {outputs} outputs" in error.what:
                 continue
-            return error.what not in {f"{what} is {dtype}" for what in ("the input", "input 0", "the value")}
-        except (ValueError, IndexError):  # the probe is no sound operator; its dtypes have passed
+            data = "input 1" if rules.kind in _FIRST else "input 0"
+            return error.what not in {f"{what} is {dtype}" for what in ("the input", "the value", data)}
+        except (ValueError, IndexError, ArithmeticError, AssertionError):
+            # The probe is no sound operator otherwise; its dtypes have passed.
             return True
         return True
     return False
 
 
 def _probe(rules: Operator, dtype: DType, inputs: int, outputs: int) -> OpView:
-    """An operator all of whose tensors have that dtype, but for the handle that operators of variables take."""
+    """An operator all of whose tensors have that dtype, but for a first input that carries no data."""
     quantization = Quantization((0.5,), (0,))
     tensors = [Tensor(f"t{k}", dtype, (1, 1, 1, 1), quantization) for k in range(inputs + outputs)]
-    if "VARIABLE" in rules.kind and inputs:
-        tensors[0] = Tensor("handle", DType.RESOURCE, ())
+    if rules.kind in _FIRST and inputs:
+        tensors[0] = Tensor("first", _FIRST[rules.kind], (1,))
     hints = typing.get_type_hints(rules.attrs)
-    values = {name: hint(0) if issubclass(hint, enum.Enum) else hint(1) for name, hint in hints.items()}
-    attributes = rules.attrs(**values)
+    attributes = rules.attrs(**{name: _any_value(hint) for name, hint in hints.items()})
     op = Op(rules.kind, "probe", tuple(range(inputs)), tuple(range(inputs, inputs + outputs)), attributes)
     return OpView(op, Graph("probe", tuple(tensors), (op,), (), ()))
+
+
+def _any_value(hint: Any) -> Any:
+    """A value of an attribute's type."""
+    if typing.get_origin(hint) is tuple:
+        return (1,)
+    return next(iter(hint)) if issubclass(hint, enum.Enum) else hint(1)
 
 
 def importer() -> str:
@@ -117,8 +210,8 @@ def importer() -> str:
     rows = (
         ("file", f"{tflite.MAX_FILE_BYTES:,} bytes"),
         ("tensor", f"{tflite.MAX_TENSOR_BYTES:,} bytes, {tflite._MAX_RANK} dimensions"),
-        ("tensors in a subgraph", f"{tflite._MAX_TENSORS:,}"),
-        ("operators in a subgraph", f"{tflite._MAX_OPS:,}"),
+        ("tensors", f"{tflite._MAX_TENSORS:,}"),
+        ("operators", f"{tflite._MAX_OPS:,}"),
         ("subgraphs", f"{tflite._MAX_SUBGRAPHS:,}"),
         ("inputs or outputs of an operator or a subgraph", f"{tflite._MAX_OPERANDS:,}"),
     )

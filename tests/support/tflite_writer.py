@@ -20,6 +20,9 @@ _TYPES = {
     DType.UINT8: schema.TensorType.UINT8,
     DType.INT16: schema.TensorType.INT16,
     DType.INT32: schema.TensorType.INT32,
+    DType.INT64: schema.TensorType.INT64,
+    DType.FLOAT32: schema.TensorType.FLOAT32,
+    DType.BOOL: schema.TensorType.BOOL,
     DType.RESOURCE: schema.TensorType.RESOURCE,
 }
 
@@ -43,6 +46,7 @@ class GraphBuilder:
         zero_point: int = 0,
         axis: int = 0,
         data: Any = None,
+        variable: bool = False,
     ) -> int:
         """Index of a new tensor; scales are rounded to float32, several mean per channel on `axis`."""
         quantization = None
@@ -52,7 +56,9 @@ class GraphBuilder:
                 tuple(float(s) for s in scales), (zero_point,) * len(scales), axis if len(scales) > 1 else 0
             )
         value = None if data is None else np.ascontiguousarray(data, dtype=dtype.numpy).reshape(shape)
-        self.tensors.append(Tensor(f"{self.name}_t{len(self.tensors)}", dtype, tuple(shape), quantization, value))
+        self.tensors.append(
+            Tensor(f"{self.name}_t{len(self.tensors)}", dtype, tuple(shape), quantization, value, variable)
+        )
         return len(self.tensors) - 1
 
     def constant(self, values: Any, dtype: DType = DType.INT32) -> int:
@@ -127,6 +133,7 @@ def _tensor(tensor: Tensor, out: Any) -> Any:
     result = schema.TensorT()
     result.name, result.type = tensor.name, _TYPES[tensor.dtype]
     result.shape = np.array(tensor.shape, dtype=np.int32)
+    result.isVariable = tensor.variable
     result.buffer = 0
     if tensor.data is not None:
         buffer = schema.BufferT()
@@ -154,9 +161,9 @@ def _operator(op: Op, out: Any, codes: dict[tuple[str, int], int]) -> Any:
     result = schema.OperatorT()
     result.opcodeIndex = codes[key]
     result.inputs = np.array([-1 if t is None else t for t in op.inputs], dtype=np.int32)
-    result.outputs = np.array(op.outputs, dtype=np.int32)
     rules = operator(op.kind)
     assert rules is not None
+    result.outputs = np.array(op.outputs[: len(op.outputs) - len(rules.variables)], dtype=np.int32)
     if rules.options is not None:
         result.builtinOptionsType = getattr(schema.BuiltinOptions, rules.options)
         result.builtinOptions = getattr(schema, f"{rules.options}T")()

@@ -62,13 +62,17 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A value of the graph; a constant when `data` is given (dtype and shape equal to the tensor's)."""
+    """A value of the graph; a constant when `data` is given (dtype and shape equal to the tensor's).
+
+    A `variable` keeps its value from one invocation to the next; the pass resolve_state turns it into a State.
+    """
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
     quantization: Quantization | None = None
     data: np.ndarray[Any, Any] | None = None
+    variable: bool = False
 
     @property
     def elements(self) -> int:

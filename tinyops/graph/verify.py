@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tinyops.errors import VerifyError
 from tinyops.graph.types import DType, Graph, Model, Quantization, Tensor
 
@@ -60,7 +62,7 @@ def _verify_graph(graph: Graph, after: str) -> None:
             if index is not None and not 0 <= index < count:
                 fail(f"tensor index {index} out of range: the graph has {count} tensors", where)
         for index in op.inputs:
-            if index is not None and index not in written and not graph.tensors[index].is_constant:
+            if index is not None and index not in written and not _has_value(graph.tensors[index]):
                 fail(
                     f"reads tensor {index} ({graph.tensors[index].name}) before an operator has written it",
                     where,
@@ -80,6 +82,11 @@ def _verify_graph(graph: Graph, after: str) -> None:
             fail("no operator writes this output", f"tensor {t} ({graph.tensors[t].name})")
 
 
+def _has_value(tensor: Tensor) -> bool:
+    """Without an operator that writes it."""
+    return tensor.is_constant or tensor.variable
+
+
 def _tensor_rule(tensor: Tensor) -> str | None:
     if any(d < 0 for d in tensor.shape):
         return f"shape {list(tensor.shape)} has a negative dimension"
@@ -87,6 +94,8 @@ def _tensor_rule(tensor: Tensor) -> str | None:
         tuple(tensor.data.shape) != tensor.shape or tensor.data.dtype != tensor.dtype.numpy
     ):
         return "constant data has another shape or dtype than the tensor"
+    if tensor.data is not None and tensor.dtype is DType.FLOAT32 and not np.isfinite(tensor.data).all():
+        return "constant data is NaN or infinite"
     if tensor.quantization is not None:
         return _quantization_rule(tensor, tensor.quantization)
     return None

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from tinyops.errors import TinyopsError
 
-__all__ = ["Kernel", "kernel", "kernel_files", "kernels", "read_manifest"]
+__all__ = ["Kernel", "kernel", "kernel_files", "kernels", "needs_libm", "read_manifest"]
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -40,6 +40,7 @@ class Kernel(BaseModel):
     source: _File
     needs: Annotated[tuple[_File, ...], Field(strict=False)]
     summary: str = Field(min_length=1)
+    libm: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Kernel:
@@ -96,3 +97,8 @@ def kernel(name: str) -> Kernel:
 def kernel_files(names: Iterable[str]) -> list[Path]:
     """Every header and source that these kernels need, each once, sorted by name."""
     return sorted({path for name in names for path in kernel(name).files}, key=lambda path: path.name)
+
+
+def needs_libm(names: Iterable[str]) -> bool:
+    """Whether a program with these kernels must be linked with libm."""
+    return any(kernel(name).libm for name in names)

@@ -27,11 +27,13 @@ from tinyops.ops.base import NoAttrs, Operator, operator, supported
 MAX_FILE_BYTES = 64 * 2**20
 MAX_TENSOR_BYTES = 64 * 2**20
 _MAX_TENSORS = 20_000
-_MAX_OPS = 20_000
+_MAX_OPS = 4_000
 _MAX_SUBGRAPHS = 64
 _MAX_RANK = 8
 _MAX_NAME = 256
 _MAX_OPERANDS = 256
+#: Scales and zero points of all tensors together; tables of a flatbuffer may be shared, so that a file can hold more.
+_MAX_SCALES = 2**20
 
 _DTYPES = {
     tflite.TensorType.INT8: DType.INT8,
@@ -106,6 +108,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.file_bytes = len(data)
         self.root = tflite.Model.GetRootAsModel(data, 0)
+        self.tensors = self.ops = self.scales = 0
 
     def model(self, name: str) -> Model:
         version = self.root.Version()
@@ -131,13 +134,12 @@ class _Reader:
 
     def _graph(self, raw: Any, index: int, codes: list[tuple[str, int]]) -> Graph:
         name = _text(raw.Name()) or f"graph{index}"
-        tensors = tuple(
-            self._tensor(raw.Tensors(i), i, name) for i in _bounded(raw.TensorsLength(), _MAX_TENSORS, "tensors", name)
-        )
-        ops = tuple(
-            self._op(raw.Operators(i), i, name, codes, len(tensors))
-            for i in _bounded(raw.OperatorsLength(), _MAX_OPS, "operators", name)
-        )
+        self.tensors += raw.TensorsLength()
+        self.ops += raw.OperatorsLength()
+        _bounded(self.tensors, _MAX_TENSORS, "tensors")
+        _bounded(self.ops, _MAX_OPS, "operators")
+        tensors = tuple(self._tensor(raw.Tensors(i), i, name) for i in range(raw.TensorsLength()))
+        ops = tuple(self._op(raw.Operators(i), i, name, codes, len(tensors)) for i in range(raw.OperatorsLength()))
         inputs = [raw.Inputs(i) for i in _bounded(raw.InputsLength(), _MAX_OPERANDS, "inputs", name)]
         outputs = [raw.Outputs(i) for i in _bounded(raw.OutputsLength(), _MAX_OPERANDS, "outputs", name)]
         for t in (*inputs, *outputs, *(t for op in ops for t in op.outputs)):
@@ -175,7 +177,9 @@ class _Reader:
         data = self._constant(raw.Buffer(), dtype, shape, where)
         if raw.IsVariable() and (data is not None or dtype is DType.RESOURCE):
             _fail("a variable tensor holds constant data or a handle", where, "variables that start empty")
-        return Tensor(name, dtype, shape, self._quantization(raw, dtype, where), data, bool(raw.IsVariable()))
+        return Tensor(
+            name, dtype, shape, self._quantization(raw, dtype, len(shape), where), data, bool(raw.IsVariable())
+        )
 
     def _constant(self, buffer: int, dtype: DType, shape: tuple[int, ...], where: str) -> np.ndarray[Any, Any] | None:
         if not 0 <= buffer < max(self.root.BuffersLength(), 1):
@@ -193,24 +197,26 @@ class _Reader:
         expected = math.prod(shape) * dtype.itemsize
         if length != expected:
             _fail(f"{length:,} bytes of data", where, f"{expected:,} bytes, by shape {list(shape)} and {dtype}")
-        return np.frombuffer(raw.DataAsNumpy().tobytes(), dtype=dtype.numpy.newbyteorder("<")).reshape(shape)
+        # No copy: tensors may share one buffer.
+        view: np.ndarray[Any, Any] = raw.DataAsNumpy().view(dtype.numpy.newbyteorder("<")).reshape(shape)
+        return view
 
-    def _quantization(self, raw: Any, dtype: DType, where: str) -> Quantization | None:
+    def _quantization(self, raw: Any, dtype: DType, rank: int, where: str) -> Quantization | None:
         q = raw.Quantization()
         if q is None or dtype in (DType.FLOAT32, DType.BOOL, DType.RESOURCE, DType.INT64):
             return None
         if q.DetailsType() != 0:
             _fail("custom quantization is not supported", where, "affine quantization (scale, zero point)")
-        limit = MAX_TENSOR_BYTES // 8
-        scales = tuple(float(q.Scale(i)) for i in _bounded(q.ScaleLength(), min(limit, 65536), "scales", where))
-        zeros = tuple(
-            int(q.ZeroPoint(i)) for i in _bounded(q.ZeroPointLength(), min(limit, 65536), "zero points", where)
-        )
+        self.scales += q.ScaleLength() + q.ZeroPointLength()
+        _bounded(self.scales, _MAX_SCALES, "scales and zero points in all")
+        scales = tuple(float(q.Scale(i)) for i in _bounded(q.ScaleLength(), 65536, "scales", where))
+        zeros = tuple(int(q.ZeroPoint(i)) for i in _bounded(q.ZeroPointLength(), 65536, "zero points", where))
         if not scales:
             return None
         if not zeros:
             zeros = (0,) * len(scales)
-        axis = q.QuantizedDimension() if len(scales) > 1 else 0
+        # The biases of some converters name an axis of the weights; they have one alone.
+        axis = q.QuantizedDimension() if len(scales) > 1 and rank > 1 else 0
         return Quantization(scales, zeros, axis)
 
     def _op(self, raw: Any, index: int, graph: str, codes: list[tuple[str, int]], tensors: int) -> Op:
@@ -240,7 +246,7 @@ class _Reader:
         outputs = tuple(t for t in operands[1] if t is not None)
         if len(outputs) != len(operands[1]):
             _fail("an output is absent", where)
-        if raw.IntermediatesLength() > 0:
+        if raw.IntermediatesLength() > 0 and not definition.intermediates:
             _fail("intermediate tensors are not supported", where)
         return Op(kind, name, operands[0], outputs, _attributes(raw, definition, where), version)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyops.errors import ModelError
-from tinyops.graph import DType, Model, OpView, Tensor
+from tinyops.graph import DType, Graph, Model, OpView, Tensor
 from tinyops.lower.program import ArenaRef, Call, Constant, ConstantRef, Layer, Port, Program, Ref, Role, StateRef
 from tinyops.ops.base import operator
 from tinyops.plan import Plan, Storage, plan
@@ -29,7 +29,7 @@ class ConstantPool:
     def add(self, name: str, role: Role, data: Array, alignment: int = 4) -> ConstantRef:
         packed = np.ascontiguousarray(data)
         key = (str(packed.dtype), hashlib.sha256(packed.tobytes()).digest())
-        constant = self._by_content.setdefault(key, Constant(name, role, packed, alignment))
+        constant = self._by_content.setdefault(key, Constant(name, role, packed, max(alignment, packed.itemsize)))
         return ConstantRef(constant.name, DType(str(packed.dtype)))
 
     @property
@@ -88,24 +88,40 @@ class Lowering:
         return ArenaRef(self._plan.offsets[index], tensor.dtype)
 
 
+def _block_name(graph: Graph, root: int) -> str:
+    """Tensors have long names after exporters' fusions; layers have short ones."""
+    producer = graph.producer.get(root)
+    return "model input" if producer is None else f"output of {graph.ops[producer].name}"
+
+
 def _suffix(tensor: Tensor) -> str:
     return "data_" + hashlib.sha256(tensor.name.encode()).hexdigest()[:6]
 
 
 Rule = Callable[[Lowering], Sequence[Call]]
-_rules: dict[str, Rule] = {}
+_rules: dict[tuple[str, DType | None], Rule] = {}
 
 
-def rule(kind: str) -> Callable[[Rule], Rule]:
-    """Register the lowering of an operator kind; a second one is an error."""
+def rule(kind: str, dtype: DType | None = None) -> Callable[[Rule], Rule]:
+    """Register the lowering of an operator kind; a second one is an error.
+
+    With `dtype` it is that of ops whose input 0 has this dtype, before the one for all.
+    """
 
     def register(function: Rule) -> Rule:
-        if kind in _rules:
-            raise RuntimeError(f"two lowerings of {kind}")
-        _rules[kind] = function
+        if (kind, dtype) in _rules:
+            raise RuntimeError(f"two lowerings of {kind}, {dtype or 'all dtypes'}")
+        _rules[kind, dtype] = function
         return function
 
     return register
+
+
+def rule_of(view: OpView) -> Rule | None:
+    """The lowering of an op, or None."""
+    _load_rules()
+    first = view.optional(0)
+    return _rules.get((view.kind, first.dtype if first else None)) or _rules.get((view.kind, None))
 
 
 @cache
@@ -123,7 +139,6 @@ def lower(
     `name` is a C identifier. Raises ModelError for an operator that has no lowering or whose accumulator could
     overflow.
     """
-    _load_rules()
     graph = model.main
     memory = plan(graph, model.states, seconds=seconds)
     storage = memory.storage
@@ -146,18 +161,20 @@ def lower(
         state_bytes=memory.state_bytes,
         arena_bytes=memory.peak,
         plan=memory,
-        arena_blocks=tuple((root, graph.tensors[root].name, size) for root, size in storage.roots.items()),
+        arena_blocks=tuple((root, _block_name(graph, root), size) for root, size in storage.roots.items()),
         isa=isa,
         metadata={"source": source or name},
     )
 
 
 def _layer(lowering: Lowering, view: OpView) -> Layer:
-    apply = _rules.get(view.kind)
+    apply = rule_of(view)
     definition = operator(view.kind)
     if apply is None or definition is None:
         raise ModelError(
-            f"{view.kind} has no generated code yet", where=f"operator {view.name}", allowed=", ".join(sorted(_rules))
+            f"{view.kind} has no generated code yet",
+            where=f"operator {view.name}",
+            allowed=", ".join(sorted({kind for kind, _ in _rules})),
         )
     return Layer(
         name=view.name,

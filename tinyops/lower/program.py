@@ -69,16 +69,21 @@ class ConstantRef:
 
 
 Ref = ArenaRef | StateRef | ConstantRef
-Value = int | tuple[int, ...]
+#: Of a parameter struct's field; a float is a float32.
+Value = int | float | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """kernel(&params, *arguments): `params` has the fields of the kernel's parameter struct."""
+    """kernel(&params, *arguments): `params` has the fields of the kernel's parameter struct.
+
+    The last `outputs` arguments are what the kernel writes.
+    """
 
     kernel: str
     params: Mapping[str, Value]
     arguments: tuple[Ref, ...]
+    outputs: int = 1
 
 
 @dataclass(frozen=True, slots=True)

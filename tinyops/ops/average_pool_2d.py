@@ -1,4 +1,4 @@
-"""AVERAGE_POOL_2D: int8; padding does not count, and the mean is rounded half away from zero."""
+"""AVERAGE_POOL_2D: int8, int16 or float32; padding does not count, integer means are rounded half away from zero."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from tinyops.graph import OpView
 from tinyops.ops.base import Array
 from tinyops.ops.fixed_point import activation_range
+from tinyops.ops.float32 import activate, is_float
 from tinyops.ops.pool import Pool, window
 
 
@@ -19,10 +20,12 @@ class AveragePool2D(Pool):
         image = inputs[0]
         assert image is not None
         w = window(op)
-        total = np.zeros(op.output().shape, dtype=np.int64)
+        total = np.zeros(op.output().shape, dtype=np.float32 if is_float(op) else np.int64)
         for _, _, tap in w.taps(image, 0):
             total += tap
         count = w.rows.inside().sum(axis=1)[:, None, None] * w.columns.inside().sum(axis=1)[:, None]
+        if is_float(op):
+            return [activate(total / count.astype(np.float32), op.attrs.fused_activation_function)]
         mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
         low, high = activation_range(op.attrs.fused_activation_function, op.output())
-        return [np.clip(mean, low, high).astype(np.int8)]
+        return [np.clip(mean, low, high).astype(image.dtype)]

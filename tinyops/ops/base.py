@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from tinyops.errors import ModelError
-from tinyops.graph import DType, OpView
+from tinyops.graph import DType, OpView, Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -55,6 +55,10 @@ class Operator:
     versions: ClassVar[range] = range(1, 2)
     #: False for operators of the graph that no model file can hold.
     importable: ClassVar[bool] = True
+    #: Positions of the inputs that are variable tensors; their new values are the last outputs, in this order.
+    variables: ClassVar[tuple[int, ...]] = ()
+    #: Whether model files may name intermediate tensors, which are not used here.
+    intermediates: ClassVar[bool] = False
     #: True where running the op changes something besides its outputs (state).
     effect: ClassVar[bool] = False
 
@@ -133,10 +137,14 @@ class Operator:
     def expect_per_tensor(self, op: OpView, *indices: int) -> None:
         """Inputs `indices` and all outputs carry per-tensor quantization."""
         for tensor in (*(op.input(i) for i in indices), *op.outputs):
-            if tensor.quantization is None:
-                self.refuse(op, f"tensor {tensor.name} has no quantization", "a scale and a zero point")
-            if tensor.quantization.per_channel:
-                self.refuse(op, f"tensor {tensor.name} is quantized per channel", "per tensor")
+            self.expect_scale(op, tensor)
+
+    def expect_scale(self, op: OpView, tensor: Tensor) -> None:
+        """`tensor` carries per-tensor quantization."""
+        if tensor.quantization is None:
+            self.refuse(op, f"tensor {tensor.name} has no quantization", "a scale and a zero point")
+        if tensor.quantization.per_channel:
+            self.refuse(op, f"tensor {tensor.name} is quantized per channel", "per tensor")
 
     def constant(self, op: OpView, i: int) -> Array:
         """The value of input `i`, which must be a constant."""

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyops.graph import DType, OpView
-from tinyops.ops.access import NEVER, overlap_distance
 from tinyops.ops.base import Activation, Array, Operator
-from tinyops.ops.movement import check_movement
+from tinyops.ops.movement import check_movement, join_embed, join_overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +72,7 @@ class Concatenation(Operator):
         return [np.concatenate([v for v in inputs if v is not None], axis=axis_of(op))]
 
     def overlap(self, op: OpView) -> Mapping[tuple[int, int], int]:
-        sizes, itemsize = chunks(op), op.output().dtype.itemsize
-        runs = op.output().elements // sum(sizes)
-        distances = {}
-        for i, size in enumerate(sizes):
-            start = sum(sizes[:i])
-            reads = np.full((runs, sum(sizes)), NEVER, dtype=np.int64)
-            reads[:, start : start + size] = np.arange(runs * size, dtype=np.int64).reshape(runs, size) * itemsize
-            distances[i, 0] = overlap_distance(reads, itemsize)
-            if runs > 1:  # inputs are copied one after the other: only the first is read in canonical order
-                break
-        return distances
+        return join_overlap(op, chunks(op))
 
     def embed(self, op: OpView) -> Mapping[int, int]:
-        if math.prod(op.output().shape[: axis_of(op)]) != 1:
-            return {}
-        sizes, itemsize = chunks(op), op.output().dtype.itemsize
-        return {i: sum(sizes[:i]) * itemsize for i in range(len(sizes))}
+        return join_embed(op, chunks(op))

@@ -1,4 +1,7 @@
-"""DEPTHWISE_CONV_2D: int8, weights [1, rows, columns, channels]; output channel c reads input c // depth_multiplier."""
+"""DEPTHWISE_CONV_2D: int8, int16 or float32 activations, weights [1, rows, columns, channels].
+
+Output channel c reads input channel c // depth_multiplier.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyops.graph import OpView
-from tinyops.ops.access import NEVER, overlap_distance
+from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Array, Operator, Padding
 from tinyops.ops.conv_2d import check_convolution, requantization, window
+from tinyops.ops.float32 import convolution, is_float, real_values
+from tinyops.ops.weights import requantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class DepthwiseConv2D(Operator):
     kind = "DEPTHWISE_CONV_2D"
     attrs = DepthwiseConv2DAttrs
     options = "DepthwiseConv2DOptions"
-    versions = range(1, 4)
+    versions = range(1, 8)
 
     def check(self, op: OpView) -> None:
         check_convolution(self, op, channel_axis=3)
@@ -49,21 +54,24 @@ class DepthwiseConv2D(Operator):
         image, weights, bias = (*inputs, None)[:3]
         assert image is not None
         assert weights is not None
+        if is_float(op):
+            filters = real_values(op.input(1), weights).transpose(3, 1, 2, 0)
+            return [convolution(window(op), image, filters, image.shape[3], bias, op.attrs.fused_activation_function)]
         zero, multiplier = op.input(0).zero_point, op.attrs.depth_multiplier
-        accumulator = np.zeros(op.output().shape, dtype=np.int64 if weights[0, :, :, 0].size > 2**15 else np.int32)
+        fits = weights[0, :, :, 0].size * 2 ** (8 * image.itemsize + 7) < 2**31
+        accumulator = np.zeros(op.output().shape, dtype=np.int32 if fits else np.int64)
         for i, j, tap in window(op).taps(image, zero):
             values = np.repeat(tap.astype(np.int32) - zero, multiplier, axis=3)
             accumulator += values * weights[0, i, j].astype(np.int32)
         wide = accumulator.astype(np.int64)
         if bias is not None:
             wide = wide + bias
-        return [requantization(op).apply(wide)]
+        return [requantize(op, requantization(op), wide)]
 
     def macs(self, op: OpView) -> int:
         return op.output().elements * op.input(1).shape[1] * op.input(1).shape[2]
 
     def overlap(self, op: OpView) -> Mapping[tuple[int, int], int]:
-        pixels = window(op).lowest_reads().reshape(-1, 1)
-        channel = np.arange(op.output().shape[3], dtype=np.int64) // op.attrs.depth_multiplier
-        reads = np.where(pixels == NEVER, NEVER, np.where(pixels == NEVER, 0, pixels) + channel)
-        return {(0, 0): overlap_distance(reads, 1)}
+        channels = np.arange(op.output().shape[3], dtype=np.int64) // op.attrs.depth_multiplier
+        distance = overlap_distance(window(op).lowest_channel_reads(channels), 1)
+        return {(0, 0): distance * op.output().dtype.itemsize}

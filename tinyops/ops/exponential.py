@@ -28,7 +28,8 @@ _MINUS_32_OVER_17 = -1010580540
 _ONE_Q2 = 1 << 29
 
 
-def _saturating_shift_left(x: Array, bits: int) -> Array:
+def saturating_shift_left(x: Array, bits: int) -> Array:
+    """x * 2**bits in int32, or the nearest int32."""
     limit = (1 << (31 - bits)) - 1
     shifted: Array = np.where(x > limit, INT32_MAX, np.where(x < -limit, -(2**31), x << bits))
     return shifted
@@ -50,7 +51,7 @@ def exp_on_negative_values(a: Array, integer_bits: int) -> Array:
     fractional = 31 - integer_bits
     quarter = 1 << (fractional - 2)
     reduced = (a & (quarter - 1)) - quarter
-    result = _exp_near_minus_eighth(_saturating_shift_left(reduced, integer_bits))
+    result = _exp_near_minus_eighth(saturating_shift_left(reduced, integer_bits))
     remainder = reduced - a
     for exponent, factor in _EXP_MINUS_POWER.items():
         if exponent < integer_bits:
@@ -65,8 +66,8 @@ def one_over_one_plus_x(a: Array) -> Array:
     x = _48_OVER_17 + mul(half_denominator, _MINUS_32_OVER_17)
     for _ in range(3):
         error = _ONE_Q2 - mul(half_denominator, x)
-        x = wrap32(x + _saturating_shift_left(mul(x, error), 2))
-    return _saturating_shift_left(x, 1)
+        x = wrap32(x + saturating_shift_left(mul(x, error), 2))
+    return saturating_shift_left(x, 1)
 
 
 def logistic(a: Array, integer_bits: int) -> Array:
@@ -75,6 +76,18 @@ def logistic(a: Array, integer_bits: int) -> Array:
     positive = one_over_one_plus_x(exp_on_negative_values(-np.abs(a), integer_bits))
     result = np.where(a > 0, positive, INT32_MAX - positive)
     return np.where(a == 0, 1 << 30, result)
+
+
+def tanh(a: Array, integer_bits: int) -> Array:
+    """tanh(a) in Q0 for a value with `integer_bits` integer bits (at most 4)."""
+    a = np.asarray(a, dtype=np.int64)
+    exp = exp_on_negative_values(-np.abs(a), integer_bits + 1)
+    half_denominator = (exp + INT32_MAX + 1) >> 1
+    x = _48_OVER_17 + mul(half_denominator, _MINUS_32_OVER_17)
+    for _ in range(3):
+        x = wrap32(x + saturating_shift_left(mul(x, _ONE_Q2 - mul(half_denominator, x)), 2))
+    positive = saturating_shift_left(x - _ONE_Q2, 2)
+    return np.where(a > 0, positive, np.where(a < 0, -positive, 0))
 
 
 def reciprocal(x: Array, integer_bits: int) -> tuple[Array, Array]:

@@ -68,6 +68,18 @@ def multiply_by_quantized_multiplier(x: Any, multiplier: Any, shift: Any) -> Arr
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, multiplier), np.maximum(-shift, 0))
 
 
+def multiply_int64_by_quantized_multiplier(x: Any, multiplier: Any, shift: Any) -> Array:
+    """x * multiplier * 2**(shift - 31) for |x| < 2**47 and shift <= 7: the multiplier's upper 16 bits, one rounding."""
+    x, total_shift = np.asarray(x, dtype=np.int64), 15 - np.asarray(shift, dtype=np.int64)
+    return wrap32((x * reduced_multiplier(multiplier) + (np.int64(1) << (total_shift - 1))) >> total_shift)
+
+
+def reduced_multiplier(multiplier: Any) -> Array:
+    """The upper 16 bits of a quantized multiplier, rounded: 0..2**15 - 1."""
+    multiplier = np.asarray(multiplier, dtype=np.int64)
+    return np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+
+
 def dtype_range(dtype: DType) -> tuple[int, int]:
     """The lowest and the highest value of an integer dtype."""
     info = np.iinfo(dtype.numpy)
@@ -126,3 +138,8 @@ class Requantization:
         """Accumulators [..., channels], wrapped to int32 first, to values of `dtype` of the same shape."""
         scaled = multiply_by_quantized_multiplier(wrap32(accumulator), self.multiplier, self.shift)
         return np.clip(wrap32(scaled + self.zero_point), self.low, self.high).astype(dtype.numpy)
+
+    def apply_int64(self, accumulator: Array) -> Array:
+        """int64 accumulators [..., channels] under 2**47 to int16 values of the same shape."""
+        scaled = multiply_int64_by_quantized_multiplier(accumulator, self.multiplier, self.shift)
+        return np.clip(wrap32(scaled + self.zero_point), self.low, self.high).astype(np.int16)

@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED: int8, weights [units, depth] with one scale."""
+"""FULLY_CONNECTED: int8, int16 or float32 activations, weights [units, depth] with one scale or one per unit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyops.graph import OpView
+from tinyops.graph import DType, OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.fixed_point import Requantization
-from tinyops.ops.weights import check_ratios, check_weights, exact_matmul, scale_requantization
+from tinyops.ops.float32 import dense, is_float, real_values
+from tinyops.ops.weights import check_ratios, check_weights, exact_matmul, requantize, scale_requantization
 
 #: TFLite Micro's bound of |input scale * weight scale - bias scale| / output scale.
 _BIAS_SCALE_TOLERANCE = 0.02
@@ -24,6 +25,7 @@ class FullyConnectedAttrs:
     fused_activation_function: Activation = Activation.NONE
     weights_format: int = 0
     keep_num_dims: bool = False
+    quantized_bias_type: int = 0
 
 
 def requantization(op: OpView) -> Requantization:
@@ -35,13 +37,10 @@ class FullyConnected(Operator):
     kind = "FULLY_CONNECTED"
     attrs = FullyConnectedAttrs
     options = "FullyConnectedOptions"
-    versions = range(1, 7)
+    versions = range(1, 13)
 
     def check(self, op: OpView) -> None:
-        check_weights(self, op, channel_axis=0, rank=2)
-        quantization = op.input(1).quantization
-        if quantization is not None and quantization.per_channel:
-            self.refuse(op, "the weights are quantized per channel", "weights with one scale")
+        check_weights(self, op, channel_axis=0, rank=2, floats=True)
         if op.attrs.weights_format != 0:
             self.refuse(op, f"weights_format is {op.attrs.weights_format}", "0 (DEFAULT)")
         self._check_scales(op)
@@ -58,8 +57,8 @@ class FullyConnected(Operator):
 
     def _check_scales(self, op: OpView) -> None:
         check_ratios(self, op)
-        bias = op.optional(2)
-        if bias is None:
+        bias, weights = op.optional(2), op.input(1).quantization
+        if is_float(op) or bias is None or bias.dtype is DType.INT64 or weights is None or weights.per_channel:
             return
         exact = op.input(0).scale * op.input(1).scale
         given = 0.0 if bias.quantization is None else bias.quantization.scales[0]
@@ -70,11 +69,13 @@ class FullyConnected(Operator):
         values, weights, bias = (*inputs, None)[:3]
         assert values is not None
         assert weights is not None
+        if is_float(op):
+            return [dense(op, values, real_values(op.input(1), weights), bias)]
         rows = values.reshape(-1, weights.shape[1]).astype(np.int16) - op.input(0).zero_point
-        accumulator = exact_matmul(rows, weights.T)
+        accumulator = exact_matmul(rows, weights.T, values.dtype == np.int16)
         if bias is not None:
             accumulator = accumulator + bias
-        return [requantization(op).apply(accumulator).reshape(op.output().shape)]
+        return [requantize(op, requantization(op), accumulator)]
 
     def macs(self, op: OpView) -> int:
         return op.output().elements * op.input(1).shape[1]
@@ -83,4 +84,4 @@ class FullyConnected(Operator):
         units, depth = op.input(1).shape
         batches = op.output().elements // units
         reads = np.repeat(np.arange(batches, dtype=np.int64) * depth, units)
-        return {(0, 0): overlap_distance(reads, 1)}
+        return {(0, 0): overlap_distance(reads, 1) * op.output().dtype.itemsize}

@@ -24,6 +24,8 @@ class Interpreter:
         for view in model.main.views():
             if view.kind in _RESOURCE_KINDS:
                 refuse_resource(view)
+        if any(tensor.variable for tensor in model.main.tensors):
+            raise ModelError("variable tensors are not evaluated", hint="run the pass resolve_state")
         self._model = model
         self._states: list[Array] = []
         #: Values of the last run by tensor index: inputs, constants and all results.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from tinyops.graph import OpView
-from tinyops.ops.base import Array, Operator
-from tinyops.ops.movement import check_movement, constant_ints
+from tinyops.ops.movement import SameBytes, check_movement, constant_ints
 
 
-class Reshape(Operator):
+class Reshape(SameBytes):
     kind = "RESHAPE"
 
     def check(self, op: OpView) -> None:
@@ -23,14 +20,3 @@ class Reshape(Operator):
                 f"from shape {list(op.input(0).shape)} to {list(op.output().shape)}",
                 f"{op.input(0).elements} elements",
             )
-
-    def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
-        values = inputs[0]
-        assert values is not None
-        return [values.reshape(op.output().shape).copy()]
-
-    def overlap(self, op: OpView) -> Mapping[tuple[int, int], int]:
-        return {(0, 0): 0}
-
-    def view(self, op: OpView) -> Mapping[int, tuple[int, int]]:
-        return {0: (0, 0)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from tinyops.graph import OpView
 from tinyops.ops.base import Array, Operator
-from tinyops.ops.movement import check_movement, constant_ints, ints
+from tinyops.ops.movement import check_movement, constant_ints, ints, part_views
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,4 @@ class SplitV(Operator):
         return [part.copy() for part in np.split(values, ends, axis=axis)]
 
     def view(self, op: OpView) -> Mapping[int, tuple[int, int]]:
-        if math.prod(op.input(0).shape[: axis_of(op)]) != 1:
-            return {}
-        starts = np.cumsum([0, *(tensor.nbytes for tensor in op.outputs)])
-        return {i: (0, int(starts[i])) for i in range(len(op.outputs))}
+        return part_views(op, 0, axis_of(op))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyops.graph import OpView
-from tinyops.ops.access import lattice, overlap_distance, strides_of
-from tinyops.ops.base import Array, Operator
-from tinyops.ops.movement import check_movement, constant_ints, ints
+from tinyops.ops.access import strides_of
+from tinyops.ops.base import Array
+from tinyops.ops.movement import Rearrangement, check_movement, constant_ints, expect_rank, ints
 
 _MAX_RANK = 4
 
@@ -51,24 +50,17 @@ def _range(size: int, begin: int | None, end: int | None, stride: int, shrink: b
     return range(start, start + 1)
 
 
-def addresses(op: OpView) -> Array:
-    """The input element that each output element copies, in the output's order."""
-    strides = strides_of(op.input(0).shape)
-    return lattice([np.array(taken) * s for taken, s in zip(ranges(op), strides, strict=True)]).reshape(-1)
-
-
-class StridedSlice(Operator):
+class StridedSlice(Rearrangement):
     kind = "STRIDED_SLICE"
     attrs = StridedSliceAttrs
     options = "StridedSliceOptions"
-    versions = range(1, 4)
+    versions = range(1, 9)
 
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 4)
         check_movement(self, op, 0)
         shape = op.input(0).shape
-        if not 1 <= len(shape) <= _MAX_RANK:
-            self.refuse(op, f"input of {len(shape)} dimensions", f"1 to {_MAX_RANK}")
+        expect_rank(self, op, range(1, _MAX_RANK + 1))
         for name in ("ellipsis_mask", "new_axis_mask", "offset"):
             if getattr(op.attrs, name):
                 self.refuse(op, f"{name} is set", "0")
@@ -85,17 +77,6 @@ class StridedSlice(Operator):
         kept = [k for k in range(len(shape)) if not op.attrs.shrink_axis_mask >> k & 1]
         self.expect_shape(op, [len(taken[k]) for k in kept])
 
-    def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
-        values = inputs[0]
-        assert values is not None
-        return [values.reshape(-1)[addresses(op)].reshape(op.output().shape)]
-
-    def overlap(self, op: OpView) -> Mapping[tuple[int, int], int]:
-        itemsize = op.output().dtype.itemsize
-        return {(0, 0): overlap_distance(addresses(op) * itemsize, itemsize)}
-
-    def view(self, op: OpView) -> Mapping[int, tuple[int, int]]:
-        taken = addresses(op)
-        if np.any(np.diff(taken) != 1):
-            return {}
-        return {0: (0, int(taken[0]) * op.output().dtype.itemsize)}
+    def offsets(self, op: OpView) -> list[Array]:
+        strides = strides_of(op.input(0).shape)
+        return [np.array(taken, dtype=np.int64) * s for taken, s in zip(ranges(op), strides, strict=True)]

@@ -75,7 +75,12 @@ class Window:
         starts = (np.arange(self.batches, dtype=np.int64) * image)[:, None, None] + pixel
         return np.where(empty, NEVER, starts * self.channels)
 
-    def taps(self, image: Array, fill: int) -> Iterator[tuple[int, int, Array]]:
+    def lowest_channel_reads(self, channels: Array) -> Array:
+        """int64[pixels, len(channels)]: as `lowest_reads` where output k reads from input channel channels[k] on."""
+        pixels = self.lowest_reads().reshape(-1, 1)
+        return np.where(pixels == NEVER, NEVER, np.where(pixels == NEVER, 0, pixels) + channels)
+
+    def taps(self, image: Array, fill: float) -> Iterator[tuple[int, int, Array]]:
         """(tap row, tap column, [batches, rows.out, columns.out, channels]) of `image`, with `fill` as padding."""
         rows, columns = self.rows, self.columns
         padded = np.pad(

@@ -1,8 +1,9 @@
-"""TFLite resource variables become graph state.
+"""TFLite resource variables and variable tensors become graph state.
 
 VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE and CALL_ONCE are rewritten into READ_STATE and WRITE_STATE; the
 subgraphs that CALL_ONCE names are evaluated here and give each state its initial value. A variable that
-nothing initializes starts at its zero point, as in TFLite Micro.
+nothing initializes starts at its zero point, as in TFLite Micro. An operator that updates a variable tensor in
+place reads its state before and writes the new value, its last output, after.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from tinyops.errors import ModelError
 from tinyops.graph import DType, Graph, Model, Op, State, Tensor
+from tinyops.ops.base import operator
 from tinyops.ops.state import StateAttrs
 
 _RESOURCE_OPS = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
@@ -22,11 +24,12 @@ _Variable = tuple[str, str]
 
 def resolve_state(model: Model) -> Model:
     """Needs constants folded. Raises ModelError for recursion, run-time initializers and changing shapes."""
+    model = _resolve_variable_tensors(model)
     if not any(op.kind in _RESOURCE_OPS for op in model.main.ops):
         return model
     initial = _initial_values(model)
     variables: dict[_Variable, int] = {}
-    states: list[State] = []
+    states = list(model.states)
     handles = _handles(model.main)
     ops: list[Op] = []
     for op in model.main.ops:
@@ -45,6 +48,44 @@ def resolve_state(model: Model) -> Model:
         ops.append(_rewrite(op, index))
     main = dataclasses.replace(model.main, ops=tuple(ops))
     return dataclasses.replace(model, graphs=(main, *model.graphs[1:]), states=tuple(states))
+
+
+def _resolve_variable_tensors(model: Model) -> Model:
+    graph = model.main
+    if not any(tensor.variable for tensor in graph.tensors):
+        return model
+    tensors, states, ops = list(graph.tensors), list(model.states), []
+    index: dict[int, int] = {}
+    for op in graph.ops:
+        rules = operator(op.kind)
+        updated = () if rules is None else rules.variables
+        inputs = list(op.inputs)
+        reads: list[Op] = []
+        writes: list[Op] = []
+        for position, output in zip(updated, op.outputs[len(op.outputs) - len(updated) :], strict=True):
+            variable = op.inputs[position]
+            if variable is None:
+                _fail(f"variable input {position} is absent", op)
+            if variable not in index:
+                index[variable] = len(states)
+                states.append(_state(graph.tensors[variable].name, graph.tensors[variable]))
+            value = inputs[position] = len(tensors)
+            tensors.append(dataclasses.replace(graph.tensors[variable], variable=False))
+            attrs = StateAttrs(index[variable])
+            reads.append(Op("READ_STATE", f"{op.name}_read_{position}", (), (value,), attrs))
+            writes.append(Op("WRITE_STATE", f"{op.name}_write_{position}", (output,), (), attrs))
+        ops += [*reads, dataclasses.replace(op, inputs=tuple(inputs)), *writes]
+    tensors = [dataclasses.replace(tensor, variable=False) for tensor in tensors]
+    main = dataclasses.replace(graph, tensors=tuple(tensors), ops=tuple(ops))
+    return dataclasses.replace(model, graphs=(main, *model.graphs[1:]), states=tuple(states))
+
+
+def _state(name: str, value: Tensor) -> State:
+    """A state like `value` that starts at its zero point (int8), or at 0."""
+    q = value.quantization
+    fill = q.zero_point if q is not None and value.dtype is DType.INT8 else 0
+    initial = np.full(value.shape, fill, dtype=value.dtype.numpy)
+    return State(name, value.dtype, value.shape, initial, q)
 
 
 def _value_index(op: Op) -> int:
@@ -97,17 +138,16 @@ def _initial_values(model: Model) -> dict[_Variable, np.ndarray[Any, Any]]:
 def _new_state(variable: _Variable, value: Tensor, initial: np.ndarray[Any, Any] | None, op: Op) -> State:
     if value.dtype is DType.RESOURCE:
         _fail("a variable holds a resource handle", op)
+    name = "/".join(part for part in variable if part)
     if initial is None:
-        q = value.quantization
-        fill = q.zero_point if q is not None and value.dtype is DType.INT8 else 0
-        initial = np.full(value.shape, fill, dtype=value.dtype.numpy)
+        return _state(name, value)
     if initial.shape != value.shape or initial.dtype != value.dtype.numpy:
         _fail(
             f"variable {variable[1]!r} is initialized as {initial.dtype}{list(initial.shape)}",
             op,
             f"{value.dtype}{list(value.shape)}, as it is used",
         )
-    return State("/".join(part for part in variable if part), value.dtype, value.shape, initial, value.quantization)
+    return State(name, value.dtype, value.shape, initial, value.quantization)
 
 
 def _same_type(state: State, value: Tensor, op: Op) -> None:

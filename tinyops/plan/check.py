@@ -56,12 +56,6 @@ def _slice(content: Sequence[_Piece], start: int, size: int) -> _Content:
     return _join(found)
 
 
-def _overlay(content: _Content, part: _Content, start: int) -> _Content:
-    """A content with `part` in place of the bytes from `start`."""
-    total, size = sum(p.size for p in content), sum(p.size for p in part)
-    return _join([*_slice(content, 0, start), *part, *_slice(content, start + size, total - start - size)])
-
-
 class _Memory:
     """A memory as runs of bytes in ascending order."""
 
@@ -144,11 +138,17 @@ def _computed(graph: Graph, op: Op, o: int, contents: dict[int, _Content]) -> _C
         source = op.inputs[view[0]]
         assert source is not None
         return _slice(contents[source], view[1], nbytes)
-    for i, at in rules.embed(OpView(op, graph)).items() if o == 0 else ():
+    embeds = rules.embed(OpView(op, graph)) if o == 0 else {}
+    pieces: list[_Piece] = []
+    end = 0
+    for at, i in sorted((at, i) for i, at in embeds.items() if op.inputs[i] in contents):
         source = op.inputs[i]
-        if source is not None and source in contents:
-            content = _overlay(content, contents[source], at)
-    return content
+        assert source is not None
+        if at < end:
+            raise VerifyError("embedded inputs lie over one another", where=f"op {op.name} ({op.kind})")
+        pieces += (_Piece(("computed", op.name, o), end, at - end), *contents[source])
+        end = at + graph.tensors[source].nbytes
+    return _join([*pieces, _Piece(("computed", op.name, o), end, nbytes - end)])
 
 
 class _Run:

@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tinyops.errors import ModelError
 from tinyops.graph import Graph
 from tinyops.ops.base import operator
 from tinyops.plan.storage import Storage, dependencies
 
 #: The writer of a graph input: it is there before the first op.
 START = -1
+
+#: Parts that tensors which share memory are cut into, added up over the tensors: 1,000 nested concatenations make so
+#: many.
+MAX_COVERS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +221,9 @@ class _Builder:
         self._members: dict[int, list[int]] = {}
         self._within: dict[int, list[int]] = {}
         self._readers: dict[int, int] = {}
+        self._sizes = [tensor.nbytes for tensor in graph.tensors]
+        self._outputs = frozenset(graph.outputs)
+        self._covers = 0
         for t, place in storage.places.items():
             if place.space == "arena":
                 self._members.setdefault(place.root, []).append(t)
@@ -234,14 +242,25 @@ class _Builder:
         block = len(self.blocks)
         size = round_up(self.storage.roots[root], self.alignment)
         self.blocks.append(Block(size, self.storage.alignments[root], tensor=root))
-        members = self._members[root]
-        cuts = sorted({edge for t in members for edge in self._span(t)})
+        spans = {t: self._span(t) for t in self._members[root]}
+        cuts = sorted({edge for span in spans.values() for edge in span})
+        rank = {t: n for n, t in enumerate(spans)}
+        opening = sorted(spans, key=lambda t: spans[t][0], reverse=True)
+        cover: list[int] = []
         for start, end in pairwise(cuts):
-            cover = [t for t in members if self._span(t)[0] <= start and end <= self._span(t)[1]]
+            cover = [t for t in cover if spans[t][1] > start]
+            while opening and spans[opening[-1]][0] <= start:
+                cover.append(opening.pop())
+            cover.sort(key=rank.__getitem__)
+            self._covers += len(cover)
+            if self._covers > MAX_COVERS:
+                raise ModelError(
+                    "tensors share memory in too many parts", allowed=f"up to {MAX_COVERS:,} parts of tensors"
+                )
             readers = 0
             for t in cover:
                 readers |= self._readers.get(t, 0)
-            kept = any(t in self.graph.outputs for t in cover)
+            kept = not self._outputs.isdisjoint(cover)
             end = size if end == cuts[-1] else end
             writer = self._writer(cover)
             readers &= ~(1 << writer) if writer != START else -1
@@ -265,7 +284,7 @@ class _Builder:
 
     def _writer(self, cover: Sequence[int]) -> int:
         """The innermost tensor that is not a view wrote the bytes; the ones around it embed it."""
-        for t in sorted(cover, key=lambda t: self.graph.tensors[t].nbytes):
+        for t in sorted(cover, key=self._sizes.__getitem__):
             if t in self.graph.inputs:
                 return START
             k = self.graph.producer[t]

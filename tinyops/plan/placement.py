@@ -8,10 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tinyops.errors import ModelError
 from tinyops.plan.liveness import Problem, round_up
 
 #: Closed interval of allowed differences `offset[second] - offset[first]`.
 Gap = tuple[float, float]
+
+#: Pairs of blocks that are live together, of which 1,000 tensors that are all live make so many.
+MAX_PAIRS = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,7 @@ def build_placing(problem: Problem, order: Sequence[int]) -> Placing:
     """The pairs of blocks that are live together in this order.
 
     Two atoms collide while they share bytes, except in the step that reads one for the last time and writes the
-    other, as far as the op lets them meet.
+    other, as far as the op lets them meet. Raises ModelError for more than MAX_PAIRS.
     """
     spans = problem.lifetimes(order)
     forbidden: dict[tuple[int, int], list[tuple[float, float]]] = {}
@@ -55,6 +59,12 @@ def build_placing(problem: Problem, order: Sequence[int]) -> Placing:
             else:
                 forbidden.setdefault((two.block, one.block), []).append((-high, -low))
         active.append((last, b))
+        if len(forbidden) > MAX_PAIRS:
+            raise ModelError(
+                "too many tensors are in use at the same time to plan their memory",
+                where=f"{len(problem.blocks):,} tensors",
+                allowed=f"up to {MAX_PAIRS:,} pairs, which are 1,000 tensors at once",
+            )
     alignments = tuple(block.alignment for block in problem.blocks)
     gaps = {(i, j): _allowed(intervals, min(alignments[i], alignments[j])) for (i, j), intervals in forbidden.items()}
     return Placing(tuple(block.size for block in problem.blocks), alignments, gaps)
@@ -113,6 +123,8 @@ def greedy(
     best: list[int] = []
     best_sequence: list[int] = []
     for sequence in _sequences(problem, placing, order):
+        if best and time.monotonic() > deadline:
+            return best
         offsets = lowest_fit(placing, neighbours, sequence)
         if not best or placing.peak(offsets) < placing.peak(best):
             best, best_sequence = offsets, sequence

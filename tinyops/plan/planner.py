@@ -185,16 +185,15 @@ def _lifetimes(graph: Graph, best: _Solution) -> Mapping[int, tuple[int, int]]:
     """Arena tensor -> first and last step in which its bytes are in use (also by its aliases)."""
     problem, spans = best.problem, best.problem.lifetimes(best.order)
     block_of = {block.tensor: b for b, block in enumerate(problem.blocks) if block.tensor is not None}
+    atoms: dict[int, list[tuple[int, tuple[int, int]]]] = {}
+    for atom, span in zip(problem.atoms, spans, strict=True):
+        atoms.setdefault(atom.block, []).append((atom.start, span))
     found = {}
     for t, place in sorted(best.storage.places.items()):
         if place.space != "arena":
             continue
         end = place.offset + graph.tensors[t].nbytes
-        own = [
-            span
-            for atom, span in zip(problem.atoms, spans, strict=True)
-            if atom.block == block_of[place.root] and place.offset <= atom.start < end
-        ]
+        own = [span for start, span in atoms[block_of[place.root]] if place.offset <= start < end]
         found[t] = (min(s for s, _ in own), max(e for _, e in own))
     return found
 

@@ -102,7 +102,7 @@ def _search(problem: Problem, bound: int, known: int, states: int, deadline: flo
         if done == full:
             return _trace(came, full), key
         if len(came) > states or time.monotonic() > deadline:
-            return _complete(problem, _trace(came, done), done, live), key
+            return _complete(problem, _trace(came, done), done, live, deadline), key
         for k, during, after in _children(problem, done, live, key):
             ran = (done | 1 << k).bit_count()
             heapq.heappush(heap, (max(key, during), -ran, after, done | 1 << k, done, k))
@@ -128,9 +128,14 @@ def _trace(came: dict[int, tuple[int, int]], done: int) -> tuple[int, ...]:
     return tuple(reversed(order))
 
 
-def _complete(problem: Problem, order: tuple[int, ...], done: int, live: int) -> tuple[int, ...]:
-    """Finish an order greedily: the op with the smallest step next, then the one that leaves the least live."""
+def _complete(problem: Problem, order: tuple[int, ...], done: int, live: int, deadline: float) -> tuple[int, ...]:
+    """Finish an order greedily: the op with the smallest step next, then the one that leaves the least live.
+
+    From the deadline on, the other ops follow in their original order.
+    """
     while len(order) < problem.ops:
+        if time.monotonic() > deadline:
+            return (*order, *(k for k in range(problem.ops) if not done >> k & 1))
         steps = ((*problem.step(k, done, live), k) for k in ready_ops(problem, done))
         _, live, k = min(steps)
         order, done = (*order, k), done | 1 << k

@@ -4,7 +4,7 @@
 
 #include "to_conv2d_s8.h"
 
-/* As to_conv2d_any_s8_c with kernel and strides of 1 and no padding; weights: int8[out_c][in_c].
+/* As to_conv2d_any_s8_c with kernel, strides and groups of 1 and no padding; weights: int8[out_c][in_c].
  * Bound: |bias[c]| + 128 * (sum of |weights| of channel c) < 2^31.
  * Canonical order: outputs are stored in ascending order, each after all that it needs was read, so `out` may
  * overlap `in` as far as Operator.overlap allows. With `descending` pixels are computed from the last to the

@@ -13,6 +13,7 @@ typedef struct {
     int32_t out_h;
     int32_t out_w;
     int32_t out_c;
+    int32_t groups; /* divides in_c and out_c: each part of the outputs reads its own part of the inputs */
     int32_t kernel_h;
     int32_t kernel_w;
     int32_t stride_h;

@@ -2,12 +2,7 @@
 #ifndef TINYOPS_TO_SOFTMAX_ANY_S8_C_H
 #define TINYOPS_TO_SOFTMAX_ANY_S8_C_H
 
-#include <stdint.h>
-
-typedef struct {
-    int32_t rows;
-    int32_t depth;
-} to_softmax_s8_params;
+#include "to_softmax_s8.h"
 
 /* in, out: int8[rows][depth]; the output's scale is 1/256 and its zero point -128.
  * exp_table[d]: exp of the scaled difference of d steps to the row's largest value, Q0.31, 0 where TFLite

@@ -1,0 +1,13 @@
+"""One small model that exercises an operator from importer to target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """`model` is a whole .tflite file; `name` is a valid identifier and unique among all cases."""
+
+    name: str
+    model: bytes

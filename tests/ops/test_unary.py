@@ -1,0 +1,240 @@
+"""Functions of one int8 value, QUANTIZE and CAST of every pair of dtypes, LOG_SOFTMAX, L2_NORMALIZATION."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ops.test_elementwise import SHAPES, build
+from tests.support.compare import SEEDS, ZERO_POINTS, assert_same, scales
+from tests.support.tflite_writer import ModelBuilder
+from tests.support.tflm import ORACLE
+from tinyops.errors import ModelError
+from tinyops.graph import DType
+from tinyops.ops import check
+from tinyops.ops.base import Activation, operator
+from tinyops.ops.interpreter import Interpreter
+from tinyops.ops.l2_normalization import L2NormAttrs
+from tinyops.ops.leaky_relu import LeakyReluAttrs
+from tinyops.ops.mul import MulAttrs
+from tinyops.ops.quantize import PAIRS
+
+
+def assert_table_same(builder: ModelBuilder, lowest: int = -128) -> None:
+    """All int8 inputs from `lowest` on."""
+    model, data = builder.build()
+    check(model)
+    values = np.arange(-128, 128).astype(np.int8)
+    allowed = np.maximum(values, np.int8(lowest))
+    expected = ORACLE.run(data, [[allowed]])[0].outputs[0]
+    np.testing.assert_array_equal(Interpreter(model).run(allowed)[0], expected)
+
+
+def unary(
+    kind: str, quantization: tuple[float, float], zero_points: tuple[int, int], attrs: Any = None
+) -> ModelBuilder:
+    return build(kind, (256,), attrs=attrs, quantization=quantization, zero_points=zero_points)
+
+
+INT16 = (DType.INT16, DType.INT16)
+#: Kinds and the exponents of their scales.
+RESCALING = {"ABS": (-14, 8), "RELU": (-14, 8), "RELU6": (-14, 8), "ELU": (-12, 6)}
+
+
+@pytest.mark.parametrize("kind", RESCALING)
+@given(st.data(), ZERO_POINTS, ZERO_POINTS, st.booleans())
+def test_rescaling_equals_tflite_micro(kind: str, data: st.DataObject, a: int, b: int, same: bool) -> None:
+    x, y = data.draw(scales(*RESCALING[kind])), data.draw(scales(*RESCALING[kind]))
+    assert_table_same(unary(kind, (x, x if same else y), (a, b)))
+
+
+@given(scales(-10, 8), scales(-10, 8), ZERO_POINTS, ZERO_POINTS, st.floats(-3, 3, width=32))
+def test_leaky_relu_equals_tflite_micro(x: float, y: float, a: int, b: int, alpha: float) -> None:
+    assert_table_same(unary("LEAKY_RELU", (x, y), (a, b), LeakyReluAttrs(alpha)))
+
+
+@st.composite
+def int16_functions(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
+    kind = draw(st.sampled_from(["ABS", "LEAKY_RELU", "RELU", "RELU6"]))
+    x, y = draw(scales(-14, 0)), draw(scales(-14, 0))
+    attrs = LeakyReluAttrs(draw(st.floats(0, 3, width=32))) if kind == "LEAKY_RELU" else None
+    quantization = (x, x if draw(st.booleans()) else y)
+    builder = build(kind, (5, 9), attrs=attrs, dtypes=INT16, quantization=quantization, zero_points=(0, 0))
+    return builder, draw(SEEDS)
+
+
+@given(int16_functions())
+def test_int16_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
+    assert_same(*case)
+
+
+@given(scales(-14, 4), st.floats(-6, 16), ZERO_POINTS, ZERO_POINTS)
+def test_hard_swish_equals_tflite_micro(x: float, ratio: float, a: int, b: int) -> None:
+    assert_table_same(unary("HARD_SWISH", (x, float(np.float32(x * 2.0**ratio))), (a, b)))
+
+
+@given(scales(-26, 20), ZERO_POINTS)
+def test_tanh_equals_tflite_micro(x: float, a: int) -> None:
+    assert_table_same(unary("TANH", (x, 1 / 128), (a, 0)))
+
+
+@given(scales(-12, 4), scales(-8, 4), ZERO_POINTS, ZERO_POINTS)
+def test_rsqrt_equals_tflite_micro(x: float, y: float, a: int, b: int) -> None:
+    assert_table_same(unary("RSQRT", (x, y), (a, b)), lowest=a)
+
+
+def test_rsqrt_of_negative_values_is_that_of_zero() -> None:
+    model, _ = unary("RSQRT", (0.1, 0.01), (5, -128)).build()
+    outputs = Interpreter(model).run(np.arange(-128, 128).astype(np.int8))[0]
+    assert (outputs[: 128 + 6] == 127).all()
+
+
+@given(scales(-8, 4), st.integers(-6, 2), ZERO_POINTS, ZERO_POINTS)
+def test_relu_n1_to_1_is_a_product_with_one_and_that_activation(x: float, y: int, a: int, b: int) -> None:
+    # TFLite Micro has no RELU_N1_TO_1; its MUL has it fused, and with a power of two the same ratio in float64.
+    model, _ = unary("RELU_N1_TO_1", (x, 2.0**y), (a, b)).build()
+    product = ModelBuilder()
+    g = product.graph()
+    one = g.tensor((256,), scale=1.0, data=np.ones(256))
+    g.inputs = (g.tensor((256,), scale=x, zero_point=a),)
+    g.outputs = (g.tensor((256,), scale=2.0**y, zero_point=b),)
+    g.op("MUL", [g.inputs[0], one], g.outputs, MulAttrs(Activation.RELU_N1_TO_1))
+    values = np.arange(-128, 128).astype(np.int8)
+    expected = ORACLE.run(product.build()[1], [[values]])[0].outputs[0]
+    np.testing.assert_array_equal(Interpreter(model).run(values)[0], expected)
+
+
+@given(SHAPES, scales(-20, 12), ZERO_POINTS, SEEDS)
+def test_log_softmax_equals_tflite_micro(shape: tuple[int, ...], x: float, a: int, seed: int) -> None:
+    assert_same(build("LOG_SOFTMAX", shape, quantization=(x, 1 / 16), zero_points=(a, 127)), seed)
+
+
+@pytest.mark.parametrize("x", [2.0**-20, 0.01, 0.1, 1.0])
+@pytest.mark.parametrize("depth", [300, 4095])
+def test_log_softmax_of_long_rows(depth: int, x: float) -> None:
+    assert_same(build("LOG_SOFTMAX", (2, depth), quantization=(x, 1 / 16), zero_points=(0, 127)), 1)
+
+
+@given(SHAPES, ZERO_POINTS, SEEDS)
+def test_l2_normalization_equals_tflite_micro(shape: tuple[int, ...], a: int, seed: int) -> None:
+    builder = build("L2_NORMALIZATION", shape, attrs=L2NormAttrs(), quantization=(0.1, 1 / 128), zero_points=(a, 0))
+    assert_same(builder, seed)
+
+
+@pytest.mark.parametrize("values", [[0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 2, 0], [1, -1, 1], [-128, 127, 0]])
+def test_l2_normalization_of_small_sums(values: list[int]) -> None:
+    builder = build("L2_NORMALIZATION", (3,), attrs=L2NormAttrs(), quantization=(0.1, 1 / 128), zero_points=(0, 0))
+    model, data = builder.build()
+    x = np.array(values, np.int8)
+    np.testing.assert_array_equal(Interpreter(model).run(x)[0], ORACLE.run(data, [[x]])[0].outputs[0])
+
+
+@pytest.mark.parametrize("depth", [8000, 33025])
+def test_l2_normalization_of_long_rows(depth: int) -> None:
+    builder = build(
+        "L2_NORMALIZATION", (1, depth), attrs=L2NormAttrs(), quantization=(0.1, 1 / 128), zero_points=(-128, 0)
+    )
+    assert_same(builder, 3)
+
+
+#: Integer dtypes; TFLite Micro has no uint8 to uint8.
+DTYPE_PAIRS = [
+    (a, b)
+    for a, outputs in PAIRS.items()
+    for b in outputs
+    if DType.FLOAT32 not in (a, b) and (a, b) != (DType.UINT8, DType.UINT8)
+]
+
+
+@st.composite
+def quantizations(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
+    dtypes = draw(st.sampled_from(DTYPE_PAIRS))
+    low = -30 if dtypes[0] is DType.INT32 else -16
+    x, y = draw(scales(low, 8)), draw(scales(-16, 8))
+    builder = build(
+        "QUANTIZE",
+        tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))),
+        dtypes=dtypes,
+        quantization=(x, x if draw(st.booleans()) else y),
+        zero_points=tuple(draw(ZERO_POINTS) + (128 if d is DType.UINT8 else 0) for d in dtypes),  # type: ignore[arg-type]
+    )
+    return builder, draw(SEEDS)
+
+
+@given(quantizations())
+def test_quantize_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
+    assert_same(*case)
+
+
+CASTS = [
+    (a, b) for a in (DType.INT8, DType.INT16, DType.INT32, DType.BOOL) for b in (DType.INT8, DType.INT16, DType.INT32)
+]
+
+
+def cast(dtypes: tuple[DType, DType], shape: tuple[int, ...]) -> ModelBuilder:
+    builder = ModelBuilder()
+    g = builder.graph()
+    x, y = g.tensor(shape, dtypes[0]), g.tensor(shape, dtypes[1])
+    g.op("CAST", [x], [y])
+    g.inputs, g.outputs = (x,), (y,)
+    return builder
+
+
+@pytest.mark.parametrize("dtypes", CASTS)
+@pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 3, 1, 2, 4)])
+def test_cast_equals_tflite_micro(dtypes: tuple[DType, DType], shape: tuple[int, ...]) -> None:
+    assert_same(cast(dtypes, shape), 5)
+
+
+def logical_not(shape: tuple[int, ...]) -> ModelBuilder:
+    builder = ModelBuilder()
+    g = builder.graph()
+    x, y = g.tensor(shape, DType.BOOL), g.tensor(shape, DType.BOOL)
+    g.op("LOGICAL_NOT", [x], [y])
+    g.inputs, g.outputs = (x,), (y,)
+    return builder
+
+
+def test_logical_not_equals_tflite_micro() -> None:
+    assert_same(logical_not((3, 7)), 1)
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        (build("ELU", (4,), dtypes=INT16), "int16"),
+        (build("ABS", (4,), dtypes=INT16), "zero point -128"),
+        (build("LEAKY_RELU", (4,), attrs=LeakyReluAttrs(-1.0), dtypes=INT16, zero_points=(0, 0)), "alpha -1"),
+        (unary("RELU", (2.0**20, 2.0**-20), (0, 0)), "scale ratio"),
+        (unary("LEAKY_RELU", (1.0, 2.0**-20), (0, 0), LeakyReluAttrs(2.0**11)), "scale ratio"),
+        (unary("ELU", (2.0**12, 2.0**-12), (0, 0)), "scale ratio"),
+        (unary("ELU", (2.0**-130, 2.0**-130), (0, 0)), "output scale"),
+        (unary("HARD_SWISH", (1.0, 2.0**-8), (0, 0)), "input scale"),
+        (unary("TANH", (1.0, 1 / 256), (0, 0)), "output scale"),
+        (unary("TANH", (2.0**-40, 1 / 128), (0, 0)), "input scale"),
+        (unary("RSQRT", (2.0**-40, 2.0**-40), (0, 0)), "scale ratio"),
+        (unary("LOG_SOFTMAX", (1.0, 1 / 16), (0, 0)), "zero point 0"),
+        (build("LOG_SOFTMAX", (1, 4096), quantization=(1.0, 1 / 16), zero_points=(0, 127)), "last dimension"),
+        (unary("LOG_SOFTMAX", (2.0**-27, 1 / 16), (0, 127)), "input scale"),
+        (unary("L2_NORMALIZATION", (1.0, 1 / 128), (0, 1), L2NormAttrs()), "zero point 1"),
+        (unary("L2_NORMALIZATION", (1.0, 1 / 128), (0, 0), L2NormAttrs(Activation.RELU)), "fused activation"),
+        (build("QUANTIZE", (4,), dtypes=(DType.INT32, DType.UINT8)), "the output is uint8"),
+        (cast((DType.INT8, DType.BOOL), (4,)), "the output is bool"),
+    ],
+)
+def test_refused(builder: ModelBuilder, message: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        check(builder.build()[0])
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtypes", "distance"), [((DType.INT8, DType.INT32), 24), ((DType.INT32, DType.INT8), 0)])
+def test_overlap_of_a_change_of_width(dtypes: tuple[DType, DType], distance: int) -> None:
+    model, _ = cast(dtypes, (9,)).build()
+    rules = operator("CAST")
+    assert rules is not None
+    assert rules.overlap(next(model.main.views())) == {(0, 0): distance}

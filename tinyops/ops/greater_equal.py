@@ -1,0 +1,12 @@
+"""GREATER_EQUAL: int8 and int32 with broadcasting; the output is bool."""
+
+from __future__ import annotations
+
+import operator
+
+from tinyops.ops.comparison import Comparison
+
+
+class GreaterEqual(Comparison):
+    kind = "GREATER_EQUAL"
+    function = operator.ge

@@ -1,0 +1,22 @@
+"""MAXIMUM: of the stored integers, whatever their quantization, as TFLite has it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyops.graph import DType, OpView
+from tinyops.ops.base import Array
+from tinyops.ops.broadcast import Binary, check_broadcast
+
+
+class Maximum(Binary):
+    kind = "MAXIMUM"
+    versions = range(1, 5)
+
+    def check(self, op: OpView) -> None:
+        self.expect_same_dtype(op, DType.INT8, DType.INT16, DType.INT32)
+        check_broadcast(self, op)
+
+    def compute(self, op: OpView, a: Array, b: Array) -> Array:
+        result: Array = np.maximum(a, b)
+        return result

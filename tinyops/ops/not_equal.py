@@ -1,0 +1,14 @@
+"""NOT_EQUAL: int8, int32 and bool with broadcasting; the output is bool."""
+
+from __future__ import annotations
+
+import operator
+
+from tinyops.graph import DType
+from tinyops.ops.comparison import Comparison
+
+
+class NotEqual(Comparison):
+    kind = "NOT_EQUAL"
+    function = operator.ne
+    dtypes = (DType.INT8, DType.INT32, DType.BOOL)

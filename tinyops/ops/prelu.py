@@ -1,0 +1,50 @@
+"""PRELU: int8 and int16 with int8 slopes, which broadcast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyops.graph import DType, OpView
+from tinyops.ops.base import Array
+from tinyops.ops.broadcast import Binary, check_broadcast, requantized
+from tinyops.ops.fixed_point import dtype_range, quantize_multiplier
+
+
+@dataclass(frozen=True, slots=True)
+class PreluParameters:
+    """(multiplier, shift) of values >= 0, and of products of values < 0 with their slope."""
+
+    positive: tuple[int, int]
+    negative: tuple[int, int]
+
+
+def parameters(op: OpView) -> PreluParameters:
+    """Raises ValueError where a scale ratio is too large."""
+    x, alpha, y = op.input(0).scale, op.input(1).scale, op.output().scale
+    return PreluParameters(quantize_multiplier(x / y), quantize_multiplier(x * alpha / y))
+
+
+class Prelu(Binary):
+    kind = "PRELU"
+    versions = range(1, 3)
+
+    def check(self, op: OpView) -> None:
+        self.expect_arity(op, 2)
+        self.expect_dtype(op, "input 0", op.input(0).dtype, DType.INT8, DType.INT16)
+        self.expect_dtype(op, "the slope", op.input(1).dtype, DType.INT8)
+        self.expect_dtype(op, "the output", op.output().dtype, op.input(0).dtype)
+        self.expect_quantized(op)
+        try:
+            parameters(op)
+        except ValueError as error:
+            self.refuse(op, str(error), "input scale, and input scale * slope scale, / output scale under 2**30")
+        check_broadcast(self, op)
+
+    def compute(self, op: OpView, a: Array, b: Array) -> Array:
+        p = parameters(op)
+        low, high = dtype_range(op.output().dtype)
+        x, alpha = np.broadcast_arrays(a - op.input(0).zero_point, b - op.input(1).zero_point)
+        positive = requantized(op, x, p.positive, low, high)
+        return np.where(x >= 0, positive, requantized(op, x * alpha, p.negative, low, high))
