@@ -1,0 +1,147 @@
+"""Sound in, decision out, all of it in C: front end, quantization and model, against pymicro-wakeword's own chain."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.features.reference import WakeWord
+from tests.features.signals import speech
+from tests.support.reference_models import wakeword_models
+from tests.support.semihosted import CORTEX_M4, HOST, Target
+from tinyops.emit.c import emit_library, library_sources
+from tinyops.emit.files import write_files
+from tinyops.features import FeatureQuantization, emit_audio_micro, model_inputs
+from tinyops.graph import Tensor
+from tinyops.lower.compile import CompiledModel, compile_model
+from tinyops.ops.interpreter import Interpreter
+
+pytestmark = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+
+Array = np.ndarray[Any, Any]
+
+#: Text, voice and words per minute that pymicro-wakeword takes for the word.
+_SPOKEN = {
+    "alexa": ("alexa, what is the weather. tell me alexa", "en-us", 150),
+    "hey_jarvis": ("hey jarvis, open the door. is it late", "en-gb-scotland+f4", 155),
+    "hey_mycroft": ("hey mycroft, play some music. thank you hey mycroft. hey mycroft louder", "en-gb", 130),
+    "okay_nabu": ("okay nabu, turn on the light. okay nabu", "en-us", 150),
+}
+_OTHER = ("good morning, the train to the city leaves at a quarter past seven", "en-us", 150)
+_PROGRAM = """
+#include <stdio.h>
+#include <string.h>
+#include "{name}.h"
+#include "sound.h"
+#include "to_audio_micro.h"
+
+static {name}_arena_t arena;
+static {name}_state_t state;
+static to_audio_micro audio;
+static const to_audio_micro_quantization quantization = {{ {quantization} }};
+
+/* Prints the model's outputs and whether a mean of {window} of them exceeded the cutoff. */
+int main(void) {{
+    uint16_t features[TO_AUDIO_MICRO_CHANNELS];
+    uint8_t last[{window}] = {{ 0 }};
+    int frames = 0, outputs = 0, found = 0;
+    to_audio_micro_init(&audio);
+    {name}_init(state.bytes);
+    for (long at = 0; at + TO_AUDIO_MICRO_STEP <= (long)(sizeof sound / sizeof *sound); at += TO_AUDIO_MICRO_STEP) {{
+        if (!to_audio_micro_step(&audio, sound + at, features)) {{
+            continue;
+        }}
+        to_audio_micro_quantize(features, &quantization,
+                                {name}_input_0(arena.bytes) + TO_AUDIO_MICRO_CHANNELS * frames);
+        if (++frames < {frames}) {{
+            continue;
+        }}
+        frames = 0;
+        {name}_invoke(arena.bytes, state.bytes);
+        last[outputs++ % {window}] = *(uint8_t *){name}_output_0(arena.bytes);
+        printf("%d ", last[(outputs - 1) % {window}]);
+        int sum = 0;
+        for (int i = 0; i < {window}; i++) {{
+            sum += last[i];
+        }}
+        found |= outputs >= {window} && sum > {limit};
+    }}
+    printf("\\n%s\\n", found ? "found" : "nothing");
+    return 0;
+}}
+"""
+
+
+def _port(compiled: CompiledModel, kind: str) -> Tensor:
+    graph = compiled.model.main
+    return graph.tensors[getattr(graph, kind)[0]]
+
+
+def _build(compiled: CompiledModel, word: WakeWord, samples: Array, target: Target, folder: Path) -> Path:
+    name, source = compiled.program.name, _port(compiled, "inputs")
+    quantization = FeatureQuantization.of(source)
+    limit = int(word.cutoff * word.window / _port(compiled, "outputs").scale)
+    numbers = textwrap.fill(", ".join(map(str, samples)), 106)
+    files = emit_library(compiled.program) | emit_audio_micro()
+    files["sound.h"] = f"#include <stdint.h>\nstatic const int16_t sound[] = {{\n{numbers}\n}};\n"
+    files["main.c"] = _PROGRAM.format(
+        name=name,
+        frames=source.elements // 40,
+        window=word.window,
+        limit=limit,
+        quantization=", ".join(f"{k}" for k in vars(quantization).values()),
+    )
+    write_files(folder, files)
+    sources = [str(folder / path) for path in (*library_sources(compiled.program), "to_audio_micro.c", "main.c")]
+    program = folder / "program"
+    command = [target.compiler, "-std=c99", "-O2", *target.flags, f"-I{folder}", "-o", str(program), *sources]
+    subprocess.run([*command, *target.link_flags(folder)], check=True)
+    return program
+
+
+def _decide(path: Path, samples: Array, target: Target, folder: Path) -> tuple[list[int], bool]:
+    """Outputs and decision of the C program: those of the package with TFLite Micro, and its own decision."""
+    target.require()
+    word, compiled = WakeWord(path), compile_model(path, name=path.stem)
+    expected = word.listen(samples)
+    done = target.run(_build(compiled, word, samples, target, folder))
+    assert done.returncode == 0, done.stderr
+    outputs, verdict = (done.stdout + done.stderr).splitlines()
+    found = ([int(x) for x in outputs.split()], verdict == "found")
+    assert found == expected
+    assert found[1] == word.listen(samples, micro=False)[1]
+    return found
+
+
+@pytest.mark.parametrize("target", [HOST, CORTEX_M4], ids=lambda target: target.name)
+@pytest.mark.parametrize("path", wakeword_models(), ids=lambda path: path.stem)
+def test_wake_word_is_found(path: Path, target: Target, tmp_path: Path) -> None:
+    outputs, found = _decide(path, speech(*_SPOKEN[path.stem]), target, tmp_path)
+    assert found
+    assert len(outputs) > 60
+    assert len(set(outputs)) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [HOST, CORTEX_M4], ids=lambda target: target.name)
+@pytest.mark.parametrize("path", wakeword_models(), ids=lambda path: path.stem)
+def test_other_words_are_not(path: Path, target: Target, tmp_path: Path) -> None:
+    outputs, found = _decide(path, speech(*_OTHER), target, tmp_path)
+    assert not found
+    assert len(outputs) > 60
+
+
+@pytest.mark.parametrize("path", wakeword_models(), ids=lambda path: path.stem)
+def test_python_chain(path: Path) -> None:
+    """The same from Python: model_inputs and the operators' references."""
+    samples = speech(*_SPOKEN[path.stem])[: 16000 * 2]
+    compiled = compile_model(path, name=path.stem)
+    interpreter = Interpreter(compiled.model)
+    outputs = [interpreter.run(row)[0].item() for row in model_inputs(samples, _port(compiled, "inputs"))]
+    assert outputs == WakeWord(path).listen(samples)[0]
