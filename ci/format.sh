@@ -11,5 +11,5 @@ else
     ruff check --fix --quiet .
     ruff format --quiet .
 fi
-find firmware tinyops/kernels tests -type f \( -name '*.c' -o -name '*.h' \) -print0 |
+find firmware tinyops/kernels tinyops/features tests -type f \( -name '*.c' -o -name '*.h' \) -print0 |
     xargs -0 -r clang-format --style=file "${mode[@]}"

@@ -148,7 +148,7 @@ system_packages() {
         names=$(printf '%s\n' "${!reason[@]}" | sed 's/.*|//' | sort | paste -sd ' ')
         say "setup: going on without: $names"
         if ! has arm-none-eabi-gcc || ! has qemu-system-arm; then
-            say "  The demo will run on the board \`host\`, that is as a process on this computer."
+            say "  Python packages take their places: a compiler (ziglang) and an emulator (unicorn) of Cortex-M."
         fi
         say "  To install by hand on Debian or Ubuntu: apt-get install $names"
         say "  Elsewhere: Arm GNU Toolchain, a riscv64-unknown-elf GCC with picolibc, QEMU, GCC and Clang, on the PATH."
@@ -210,6 +210,7 @@ stamped() { [ -x "$venv/bin/tinyops" ] && grep -qsx "$(stamp "$1")" "$venv/tinyo
 
 python_environment() {
     local extras=reference
+    if ! has arm-none-eabi-gcc || ! has qemu-system-arm; then extras=reference,sim; fi
     [ "$purpose" = demo ] || extras=dev,all
     if "$venv/bin/python" -c '' 2>/dev/null && { stamped dev,all || stamped "$extras"; }; then return; fi
     choose_python

@@ -19,3 +19,4 @@ step shellcheck ci/*.sh .ci/run
 pytest=(python -m pytest -n 2)
 [ "${1:-}" != fast ] || pytest+=(-m "not slow")
 step "${pytest[@]}"
+[ "${1:-}" = fast ] || step ci/sim.sh

@@ -1,4 +1,4 @@
-"""Whole models on every board: firmware built, booted and fed over the device protocol; outputs equal TFLite Micro's."""
+"""Whole models on every board: firmware built, booted, fed over the device protocol; outputs equal TFLite Micro's."""
 
 from __future__ import annotations
 

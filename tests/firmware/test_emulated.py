@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.firmware import build_fake, compiler
+from tinyops.device import route
 from tinyops.device.board import Board, list_board_files, load_board
 from tinyops.device.client import DeviceClient
 from tinyops.device.emulator import launch
@@ -150,9 +151,11 @@ def test_a_missing_emulator_says_what_to_install(tmp_path: Path, monkeypatch: py
     image = tmp_path / "flash.img"
     image.write_bytes(b"x")
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(route, "package_version", lambda _: None)
     with pytest.raises(MissingToolError, match="qemu-system-arm") as caught, launch(BOARDS["qemu-cortex-m4"], image):
         pass
-    assert caught.value.hint == "apt-get install qemu-system-arm"
+    assert str(caught.value.hint).startswith("apt-get install qemu-system-arm; or, with Python packages alone: ")
+    assert str(caught.value.hint).endswith('pip install "tinyops[sim]"')
 
 
 def test_a_program_that_ends_is_explained(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ _VERBS = {
     "build": "Generate code and build firmware for a board.",
     "flash": "Write a firmware image to a board.",
     "run": "Boot a board, feed inputs, check outputs, count instructions.",
+    "bench": "Models on boards side by side: sizes, instructions, bit-exactness.",
+    "compare": "Say what changed between two reports.",
     "boards": "List the boards, or show one.",
     "doctor": "Say what is installed, what is missing and how to get it.",
     "demo": "Classify real images on an emulated Cortex-M4.",
@@ -26,7 +28,7 @@ _VERBS = {
 
 def main() -> None:
     """Entry point of the `tinyops` command."""
-    from tinyops.cli.common import Group
+    from tinyops.cli.group import Group
 
     class Verbs(Group):
         def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,9 +50,8 @@ def main() -> None:
                 import difflib
 
                 near = difflib.get_close_matches(args[0], list(_VERBS), n=1)
-                if near:
-                    error.message += f" Did you mean '{near[0]}'?"
-                raise
+                what = f"There is no command '{args[0]}'."
+                raise click.UsageError(what + (f" Did you mean '{near[0]}'?" if near else ""), ctx) from error
 
     cli = Verbs(
         name="tinyops",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import click
 
 from tinyops.cli.common import (
     board_option,
+    build_folder,
     console,
     emit_json,
     json_option,
     model_argument,
+    plain,
     resolve_board,
     resolve_model,
     say,
+    shown,
     symbol_name,
 )
 from tinyops.device.build import Build, build_firmware
@@ -36,35 +40,37 @@ def command(
     plan_seconds: float,
     json_to: str | None,
 ) -> None:
-    """Build the firmware of MODEL for a board: generated code, ELF, BIN, HEX and report.json.
+    """Build the firmware of MODEL for a board: generated code, ELF, BIN, HEX, report.json and report.html.
 
     A model that cannot fit is refused before anything is compiled.
     """
     path, project = resolve_model(model)
     chosen = resolve_board(board, project)
-    target = folder or (project.build_dir if project else Path("build")) / chosen.name
+    target = folder or build_folder(chosen, project)
     symbol = symbol_name(path, name, project)
-    with console.status(f"building {path.name} for {chosen.name}") as status:
+    title = f"{plain(path.name)} for {chosen.name}"
+    with console.status(title) as status:
         done = build_firmware(
             path,
             chosen,
             target,
             name=symbol,
             seconds=plan_seconds,
-            step=lambda text: status.update(f"{path.name} for {chosen.name}: {text}"),
+            step=lambda text: status.update(f"{title}: {text}"),
         )
     if json_to:
         emit_json(done.report, json_to)
         return
     print_build(done)
+    say(f"next: tinyops run {plain(shlex.quote(shown(target)))} --verify", style="dim")
 
 
 def print_build(done: Build) -> None:
-    """The sizes of a finished build."""
+    """The files and sizes of a finished build, and what to be warned of."""
     memory = done.report["memory"]
-    for file in (done.elf, done.bin, done.hex, done.folder / "report.json"):
+    for file in (done.elf, done.bin, done.hex, done.folder / "report.json", done.folder / "report.html"):
         if file is not None:
-            say(f"  {file}", markup=False)
+            say(f"  {plain(shown(file))}")
     say(
         f"flash {_of(memory['flash_bytes'], memory['flash_available_bytes'])}: "
         f"model {memory['flash_model_bytes']:,}, inference code {memory['flash_library_bytes']:,}, "
@@ -76,6 +82,8 @@ def print_build(done: Build) -> None:
         f"state {memory['state_bytes']:,}, "
         f"firmware {memory['ram_bytes'] - memory['arena_bytes'] - memory['state_bytes']:,}"
     )
+    for warning in done.report["warnings"]:
+        say(f"[yellow]warning:[/] {plain(warning)}")
 
 
 def _of(used: int, available: Any) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
@@ -23,9 +24,35 @@ from tinyops.errors import TinyopsError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PIPE_WIDTH = 200
+
+
+class _Console(Console):
+    """A console that cuts nothing where its output is no terminal."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        if self._width is None and not self.is_terminal:
+            return ConsoleDimensions(_PIPE_WIDTH, 25)
+        return super().size
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+    def on_broken_pipe(self) -> None:
+        reader_gone()
+
+
 #: Results go to standard output, everything else to standard error.
-out = Console(highlight=False)
-console = Console(stderr=True, highlight=False)
+out = _Console(highlight=False, emoji=False)
+console = _Console(stderr=True, highlight=False, emoji=False)
+
+
+def reader_gone() -> NoReturn:
+    """End quietly, as `| head` expects, when nobody reads standard output any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(141)  # 128 + SIGPIPE
 
 
 def json_option(function: F) -> F:
@@ -41,27 +68,61 @@ def json_option(function: F) -> F:
     )(function)
 
 
+def html_option(function: F) -> F:
+    """`--html FILE.html`; the verb gets it as `html_to`."""
+    return click.option(
+        "--html",
+        "html_to",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        callback=_html_target,
+        help="Write a page for people: one self-contained HTML file.",
+    )(function)
+
+
+def _html_target(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value is None:
+        return None
+    if value.suffix not in (".html", ".htm"):
+        raise UsageError(f"--html would write to {str(value)!r}", allowed="a name that ends in .html")
+    if value.is_dir():
+        raise UsageError("is a folder", where=str(value), allowed="a file's name")
+    if not value.parent.is_dir():
+        raise UsageError("its folder does not exist", where=str(value), hint=f"mkdir -p {value.parent}")
+    return value
+
+
 def _json_target(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and value != "-" and not value.endswith(".json"):
+    if value is None or value == "-":
+        return value
+    if not value.endswith(".json"):
         raise UsageError(
             f"--json would write to {value!r}",
             allowed="a name that ends in .json",
             hint="put --json last, or write --json=-",
         )
+    path = Path(value)
+    if path.is_dir():
+        raise UsageError("is a folder", where=value, allowed="a file's name")
+    if not path.parent.is_dir():
+        raise UsageError("its folder does not exist", where=value, hint=f"mkdir -p {path.parent}")
     return value
 
 
 def emit_json(result: Any, target: str) -> None:
     """Write `result` where `--json` points."""
     text = json.dumps(result, indent=2, default=str) + "\n"
-    if target == "-":
+    if target != "-":
+        write_file(Path(target), text)
+        return
+    try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    else:
-        write_file(Path(target), text)
+    except BrokenPipeError:
+        reader_gone()
 
 
-class BoardName(click.ParamType):
+class BoardName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
     """A board's name, with completion."""
 
     name = "board"
@@ -74,37 +135,85 @@ board_option = click.option("--board", "-b", type=BoardName(), help="Board name;
 model_argument = click.argument("model", type=click.Path(path_type=Path), required=False)
 
 
-def resolve_model(model: Path | None) -> tuple[Path, Project | None]:
-    """The model named on the command line, else the project file's."""
+def resolve_model(model: Path | None, *, builds: bool = False) -> tuple[Path, Project | None]:
+    """The model named on the command line, else the project file's; with `builds` it may be a build's folder."""
     project = find_project()
-    if model is not None:
+    if model is None:
+        if project is None:
+            verb = click.get_current_context().info_name
+            raise UsageError(
+                "no model is named, and there is no tinyops.toml here or above",
+                hint=f"tinyops {verb} MODEL.tflite, or: tinyops new NAME",
+            )
+        if project.model is None:
+            raise UsageError("names no model", where=str(project.file), allowed='model = "path/to/model.tflite"')
+        model = project.model
+        if not model.exists():
+            raise UsageError(f"its model {shown(model)} does not exist", where=shown(project.file))
         return model, project
-    if project is None:
-        raise UsageError(
-            "no model is named, and there is no tinyops.toml here or above",
-            hint="tinyops build MODEL.tflite --board qemu-cortex-m4, or: tinyops new NAME",
-        )
-    if project.model is None:
-        raise UsageError("no model is named", where=str(project.file), allowed='model = "path/to/model.tflite"')
-    return project.model, project
+    if not model.exists():
+        raise _no_such_model(model)
+    if model.is_dir() and not builds:
+        raise UsageError("is a folder", where=str(model), allowed="a .tflite file")
+    return model, project
+
+
+def _no_such_model(model: Path) -> UsageError:
+    if str(model) in list_board_files():
+        verb = click.get_current_context().info_name
+        return UsageError("is a board, no model", where=str(model), hint=f"tinyops {verb} MODEL.tflite --board {model}")
+    others = sorted(str(path) for path in model.parent.glob("*.tflite")) if model.parent.is_dir() else []
+    near = difflib.get_close_matches(str(model), others, n=3) or others[:3]
+    return UsageError("no such file", where=str(model), allowed=", ".join(near) or None)
 
 
 def symbol_name(model: Path, name: str | None, project: Project | None) -> str:
-    """The C identifier of a model: --name, the project's name, or made from the file's name."""
-    symbol = name or (project.name if project else None) or identifier(model.stem)
+    """The C identifier of a model: --name, the project's name for its own model, or made from the file's name."""
+    own = project is not None and project.model is not None and project.model.resolve() == model.resolve()
+    symbol = name or (project.name if project and own else None) or identifier(model.stem)
     if not is_identifier(symbol):
-        raise UsageError(f"--name {symbol!r}", allowed="lower-case letters, digits and _, and no keyword of C or Rust")
+        raise UsageError(
+            f"the name {symbol!r} cannot be a prefix of symbols",
+            allowed="a small letter, then small letters, digits and _, 48 at most, and no keyword of C or Rust",
+            hint=f"--name {identifier(symbol)}",
+        )
     return symbol
 
 
-def resolve_board(name: str | None, project: Project | None, default: str | None = None) -> Board:
-    """The board named on the command line, else the project file's, else `default`."""
-    chosen = name or (project.board if project else None) or default
+def resolve_board(name: str | None, project: Project | None, allowed: str = "--board NAME") -> Board:
+    """The board named on the command line, else the project file's."""
+    chosen = name or (project.board if project else None)
     if chosen is None:
         raise UsageError(
-            "no board is named", allowed="--board NAME, or board = ... in tinyops.toml", hint="tinyops boards"
+            "no board is named", allowed=f"{allowed}, or board = ... in tinyops.toml", hint="tinyops boards"
         )
-    return find_board(chosen, project.file.parent if project else None)
+    return find_board(chosen, folder_of(project))
+
+
+def folder_of(project: Project | None) -> Path | None:
+    """Where a project's boards/ is."""
+    return project.file.parent if project else None
+
+
+def build_folder(board: Board, project: Project | None) -> Path:
+    """Where a board's build is, when nobody says."""
+    return (project.build_dir if project else Path("build")) / board.name
+
+
+def shown(path: Path) -> str:
+    """A path for people: from the working folder where it is below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def plain(text: object) -> str:
+    """Text of others for a console: no markup, no control characters, nothing that cannot be encoded."""
+    safe = "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in str(text)
+    )
+    return escape(safe)
 
 
 def progress(transient: bool = True) -> Progress:
@@ -120,55 +229,21 @@ def progress(transient: bool = True) -> Progress:
     )
 
 
-def say(text: str = "", *, style: str | None = None, markup: bool = True) -> None:
-    """A line of a result; it is never wrapped, so that it can be searched and cut."""
-    out.print(text, style=style, markup=markup, soft_wrap=True)
+def say(text: str = "", *, style: str | None = None) -> None:
+    """A line of a result, with markup; it is never wrapped, so that it can be searched and cut."""
+    out.print(text, style=style, soft_wrap=True)
 
 
 def note(message: str) -> None:
     """A line for people on standard error."""
-    console.print(message, style="dim", markup=False, soft_wrap=True)
+    console.print(plain(message), style="dim", soft_wrap=True)
 
 
 def print_error(error: TinyopsError) -> None:
     """An error as people see it."""
-    where = f"{escape(error.where)}: " if error.where else ""
-    console.print(f"[bold red]error:[/] {where}{escape(error.what)}", soft_wrap=True)
+    where = f"{plain(error.where)}: " if error.where else ""
+    console.print(f"[bold red]error:[/] {where}{plain(error.what)}", soft_wrap=True)
     if error.allowed:
-        console.print(f"  [dim]allowed:[/] {escape(error.allowed)}", soft_wrap=True)
+        console.print(f"  [dim]allowed:[/] {plain(error.allowed)}", soft_wrap=True)
     if error.hint:
-        console.print(f"  [dim]try:[/] {escape(error.hint)}", soft_wrap=True)
-
-
-class Group(click.Group):
-    """The top-level group: errors become messages and exit codes, never tracebacks."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs["standalone_mode"] = False
-        arguments = list(args[0] if args else kwargs.get("args") or sys.argv[1:])
-        try:
-            result = super().main(*args, **kwargs)
-            sys.exit(result if isinstance(result, int) else 0)
-        except click.exceptions.Abort:
-            console.print("interrupted")
-            sys.exit(130)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
-        except TinyopsError as error:
-            if any(a == "--json" or a == "--json=-" for a in arguments):
-                sys.stdout.write(json.dumps(error.as_dict(), indent=2) + "\n")
-            print_error(error)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            console.print("interrupted")
-            sys.exit(130)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(141)
-        except Exception as error:
-            if os.environ.get("TINYOPS_DEBUG"):
-                raise
-            console.print(f"[bold red]internal error:[/] {escape(type(error).__name__)}: {escape(str(error))}")
-            console.print("  this is a bug in tinyops; TINYOPS_DEBUG=1 shows where", markup=False)
-            sys.exit(70)
+        console.print(f"  [dim]try:[/] {plain(error.hint)}", soft_wrap=True)

@@ -12,12 +12,13 @@ from rich.panel import Panel
 from rich.text import Text
 
 from tinyops.cli.build import print_build
-from tinyops.cli.common import BoardName, console, emit_json, json_option, out, progress, say
+from tinyops.cli.common import BoardName, console, emit_json, json_option, out, plain, progress, say
 from tinyops.cli.run import print_run
 from tinyops.device.demo import DemoData, DemoResult, choose_board, load_demo_data, run_demo
+from tinyops.device.route import find_route
 
 _SHOWN = 8
-_SHADES = " ░▒▓█"
+_SHADES, _ASCII_SHADES = " ░▒▓█", " .+*#"
 
 
 @click.command("demo", short_help="Classify real images on an emulated Cortex-M4.")
@@ -31,13 +32,14 @@ def command(board: str, images: int | None, folder: Path | None, json_to: str | 
     """Build firmware with a small model, boot it, stream real test images to it, and compare with TFLite Micro."""
     chosen, missing = choose_board(board)
     if missing:
-        console.print(f"{board} cannot be used here: {missing}", style="yellow", markup=False)
-        console.print("running on the board `host` instead: the same code as a process of this machine", style="yellow")
+        console.print(f"{plain(board)} cannot be used here: {plain(missing)}", style="yellow", soft_wrap=True)
+        console.print("running on the board `host`: the same code, as a process of this computer", style="yellow")
     data = load_demo_data()
     target = folder or Path(platformdirs.user_cache_dir("tinyops")) / "demo" / chosen.name
     total = len(data.images[:images])
     if json_to != "-":
-        say(f"[bold]digits[/] on [bold]{chosen.name}[/] ({chosen.title})")
+        say(f"[bold]digits[/] on [bold]{chosen.name}[/] ({plain(chosen.title)})")
+        say(plain(find_route(chosen)), style="dim")
     with progress() as bar:
         task = bar.add_task("building", total=total)
         result = run_demo(
@@ -76,8 +78,8 @@ def _print(data: DemoData, result: DemoResult, total: int) -> None:
     say()
     wrong = [k for k in range(total) if result.predictions[k] != data.labels[k]]
     shown = [k for k in range(total) if k not in wrong][: _SHOWN - min(len(wrong), 2)] + wrong[:2]
-    out.print(Columns([_picture(data, result, k) for k in shown]))
-    print_run(result.run, result.build.board, total, None, values=False)
+    out.print(Columns([_picture(data, result, k) for k in shown]), width=min(out.width, 80))
+    print_run(result.run, result.build.board.name, total, None, values=False)
     say(
         f"accuracy on {total} test images: [bold]{100 * result.correct / total:.2f} %[/] on {result.build.board.name}, "
         f"{100 * result.reference_correct / total:.2f} % with TFLite Micro"
@@ -91,8 +93,9 @@ def _print(data: DemoData, result: DemoResult, total: int) -> None:
 
 
 def _picture(data: DemoData, result: DemoResult, k: int) -> Panel:
-    ink = (data.images[k].reshape(8, 8).astype(np.int32) + 128) * (len(_SHADES) - 1) // 255
-    rows = "\n".join("".join(_SHADES[v] * 2 for v in row) for row in ink)
+    shades = _SHADES if out.encoding.startswith("utf") else _ASCII_SHADES
+    ink = (data.images[k].reshape(8, 8).astype(np.int32) + 128) * (len(shades) - 1) // 255
+    rows = "\n".join("".join(shades[v] * 2 for v in row) for row in ink)
     right = result.predictions[k] == data.labels[k]
     title = Text(f"{result.predictions[k]}", style="green" if right else "bold red")
     subtitle = None if right else f"is a {data.labels[k]}"

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from tinyops.cli.common import board_option, emit_json, json_option, resolve_board, say
+from tinyops.cli.common import (
+    board_option,
+    build_folder,
+    emit_json,
+    folder_of,
+    json_option,
+    plain,
+    resolve_board,
+    say,
+    shown,
+)
 from tinyops.device.board import find_board
 from tinyops.device.build import load_build
 from tinyops.device.flash import flash_build
@@ -24,15 +35,14 @@ def command(folder: Path | None, board: str | None, json_to: str | None) -> None
     """
     project = find_project()
     if folder is None:
-        chosen = resolve_board(board, project)
-        folder = (project.build_dir if project else Path("build")) / chosen.name
-    report = load_build(folder, find_board(board) if board else None)
-    chosen = find_board(report["board"]["name"], project.file.parent if project else None)
+        folder = build_folder(resolve_board(board, project, allowed="FOLDER, or --board NAME"), project)
+    report = load_build(folder, resolve_board(board, project) if board else None)
+    chosen = find_board(report["board"]["name"], folder_of(project))
     written = flash_build(folder, chosen)
     if json_to:
         emit_json(
             {"board": chosen.name, "image": str(written.image), "bytes": written.bytes, "verified": True}, json_to
         )
         return
-    say(f"{chosen.name}: {written.bytes:,} B written to {written.image} and verified")
-    say(f"next: tinyops run {folder}", style="dim")
+    say(f"{chosen.name}: {written.bytes:,} B written to {plain(shown(written.image))} and verified")
+    say(f"next: tinyops run {plain(shlex.quote(shown(folder)))} --verify", style="dim")

@@ -6,22 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from tinyops.cli.common import (
     board_option,
     console,
     emit_json,
+    html_option,
     json_option,
     model_argument,
     out,
+    plain,
     resolve_board,
     resolve_model,
     say,
+    shown,
 )
 from tinyops.cost import estimate_memory
 from tinyops.device.board import Board
-from tinyops.device.report import describe_program
+from tinyops.device.report import describe_program, find_warnings
+from tinyops.emit.files import write_file
+from tinyops.emit.html import model_page
 from tinyops.emit.names import identifier
 from tinyops.lower.compile import CompiledModel, compile_model
 
@@ -30,23 +37,31 @@ from tinyops.lower.compile import CompiledModel, compile_model
 @model_argument
 @board_option
 @click.option("--plan-seconds", type=click.FloatRange(0.1, 600), default=2.0, help="Time bound of the memory planner.")
+@html_option
 @json_option
-def command(model: Path | None, board: str | None, plan_seconds: float, json_to: str | None) -> None:
+def command(
+    model: Path | None, board: str | None, plan_seconds: float, html_to: Path | None, json_to: str | None
+) -> None:
     """Show what MODEL holds and what it needs: inputs, outputs, layers, MACs, weights, arena, state.
 
     With --board also whether it fits there. Nothing is built.
     """
     path, project = resolve_model(model)
     chosen = resolve_board(board, project) if board or (project and project.board) else None
-    with console.status(f"reading {path.name}"):
+    with console.status(f"reading {plain(path.name)}"):
         compiled = compile_model(path, name=identifier(path.stem), seconds=plan_seconds)
     result = describe_program(compiled.program)
     if chosen is not None:
         result["fit"] = _fit(compiled, chosen)
+    result["warnings"] = find_warnings(result, chosen.processor.features if chosen else None)
+    if html_to is not None:
+        write_file(html_to, model_page(result))
     if json_to:
         emit_json(result, json_to)
         return
     _print(compiled, result)
+    if html_to is not None:
+        say(f"page: {plain(shown(html_to))}")
 
 
 def _fit(compiled: CompiledModel, board: Board) -> dict[str, Any]:
@@ -65,32 +80,48 @@ def _fit(compiled: CompiledModel, board: Board) -> dict[str, Any]:
 
 
 def _print(compiled: CompiledModel, result: dict[str, Any]) -> None:
-    say(f"[bold]{compiled.source.name}[/]  SHA-256 {result['model']['sha256'][:16]}")
+    say(f"[bold]{plain(compiled.source.name)}[/]  SHA-256 {result['model']['sha256'][:16]}")
     for kind in ("inputs", "outputs"):
         for port in result["model"][kind]:
             quantized = f"scale {port['scale']:.6g}, zero point {port['zero_point']}" if port["scale"] else ""
-            say(f"  {kind[:-1]:7}{port['dtype']}{port['shape']}  {quantized}", markup=False)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("layer", no_wrap=True)
-    table.add_column("output", no_wrap=True)
-    for heading in ("MACs", "constants B"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("kernel", overflow="fold", style="dim")
-    for layer in result["layers"]:
-        shapes = ", ".join("x".join(map(str, shape)) for shape in layer["output_shapes"]) or "state"
-        kernels = ", ".join(layer["kernels"]) or "shares memory"
-        table.add_row(layer["name"], shapes, f"{layer['macs']:,}", f"{layer['constant_bytes']:,}", kernels)
-    out.print(table)
+            say(f"  {kind[:-1]:7}{port['dtype']}{escape(str(port['shape']))}  {quantized}".rstrip())
+    out.print(_layers(result["layers"]))
     memory = result["memory"]
     proven = "proven optimal" if result["plan"]["optimal"] else f"{100 * result['plan']['gap']:.1f} % above the bound"
     say(
         f"arena {memory['arena_bytes']:,} B ({proven}; lower bound {memory['arena_lower_bound_bytes']:,} B "
-        f"at {result['plan']['witness']}), state {memory['state_bytes']:,} B, "
+        f"at {plain(result['plan']['witness'])}), state {memory['state_bytes']:,} B, "
         f"constants {memory['constant_bytes']:,} B, {result['model']['macs']:,} MACs"
     )
     if fit := result.get("fit"):
         verdict = "[green]fits[/]" if fit["fits"] else "[red]does not fit[/]"
-        flash, ram = (
-            f"{fit[f'{what}_needed_bytes']:,} of {fit[f'{what}_available_bytes'] or 0:,} B" for what in ("flash", "ram")
-        )
+        flash, ram = (_of(fit[f"{what}_needed_bytes"], fit[f"{what}_available_bytes"]) for what in ("flash", "ram"))
         say(f"{verdict} {fit['board']}: flash {flash}, RAM {ram} (modelled, at least)")
+    for warning in result["warnings"]:
+        say(f"[yellow]warning:[/] {plain(warning)}")
+
+
+def _layers(layers: list[dict[str, Any]]) -> Table:
+    """A row per layer; in a narrow terminal without the kernels, which `--json` has too."""
+    wide, narrow = (_table(layers, kernels) for kernels in (True, False))
+    needed = Measurement.get(out, out.options.update(width=1 << 16), wide).maximum
+    return wide if needed <= out.width else narrow
+
+
+def _table(layers: list[dict[str, Any]], kernels: bool) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("layer", "output"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("MACs", "constants B"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if kernels:
+        table.add_column("kernel", no_wrap=True, style="dim")
+    for layer in layers:
+        shapes = ", ".join("x".join(map(str, shape)) for shape in layer["output_shapes"]) or "state"
+        names = [", ".join(layer["kernels"]) or "shares memory"] if kernels else []
+        table.add_row(plain(layer["name"]), shapes, f"{layer['macs']:,}", f"{layer['constant_bytes']:,}", *names)
+    return table
+
+
+def _of(needed: int, available: int | None) -> str:
+    return f"{needed:,} B" if available is None else f"{needed:,} of {available:,} B"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import click
 
-from tinyops.cli.common import BoardName, emit_json, json_option, say
+from tinyops.cli.common import BoardName, emit_json, folder_of, json_option, say
 from tinyops.device.board import find_board
+from tinyops.device.project import find_project
 from tinyops.emit.files import write_files
 from tinyops.emit.names import identifier
 from tinyops.errors import UsageError
@@ -24,13 +26,21 @@ _README = """\
 # {title}
 
 ```sh
-tinyops inspect          # layers, memory plan, what the model needs
-tinyops build            # firmware in build/{board}
-tinyops run --verify     # boots {board} and compares with the reference
+{verbs}
 ```
 
 The model is tinyops' own digits classifier; replace `{model}` by yours, or name another file in tinyops.toml.
 """
+
+
+_VERBS = """\
+tinyops inspect          # layers, memory plan, what the model needs
+tinyops build            # firmware in build/{board}
+tinyops run --verify     # boots {board} and compares with the reference"""
+_VERBS_WITHOUT_PORT = """\
+tinyops inspect                # layers, memory plan, whether the model fits {board}
+tinyops emit                   # the model as a C library, for your own firmware
+tinyops run --verify -b host   # runs it on this computer and compares with the reference"""
 
 
 @click.command("new", short_help="Make a project folder.")
@@ -46,18 +56,23 @@ def command(name: str, board: str, json_to: str | None) -> None:
     folder = Path(name)
     if folder.exists():
         raise UsageError("exists already", where=name, hint=f"tinyops new {name}-2")
-    find_board(board)
+    chosen = find_board(board, folder_of(find_project()))
     source = data_dir("models") / "digits" / "digits.tflite"
     facts = {"name": identifier(name), "model": "digits.tflite", "board": board, "title": name}
+    verbs = _VERBS if chosen.firmware.port else _VERBS_WITHOUT_PORT
     files: dict[str, str | bytes] = {
         "tinyops.toml": _PROJECT.format(**facts),
-        "README.md": _README.format(**facts),
+        "README.md": _README.format(**facts, verbs=verbs.format(**facts)),
         ".gitignore": "build/\n",
         "digits.tflite": source.read_bytes(),
     }
-    write_files(folder, files)
+    try:
+        write_files(folder, files)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     if json_to:
         emit_json({"folder": name, "files": sorted(files), "board": board}, json_to)
         return
     say(f"{name}: {', '.join(sorted(files))}")
-    say(f"next: cd {name} && tinyops run --verify", style="dim")
+    say(f"next: cd {name} && tinyops {'run --verify' if chosen.firmware.port else 'inspect'}", style="dim")

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from tinyops.cli.common import (
     board_option,
+    build_folder,
     console,
     emit_json,
+    folder_of,
     json_option,
     model_argument,
     note,
     out,
+    plain,
     progress,
     resolve_board,
     resolve_model,
     say,
+    shown,
     symbol_name,
 )
 from tinyops.device.board import Board, find_board
-from tinyops.device.build import build_firmware, load_build
+from tinyops.device.build import build_firmware, load_build, refuse_without_port
 from tinyops.device.client import DeviceClient
-from tinyops.device.data import load_inputs, save_outputs
+from tinyops.device.data import check_output, load_inputs, save_outputs
 from tinyops.device.emulator import launch
 from tinyops.device.flash import IMAGE, flash_build
+from tinyops.device.page import record_run
+from tinyops.device.project import Project
+from tinyops.device.route import find_emulator, find_route
 from tinyops.device.session import RunResult, run_sequence
 from tinyops.emit.golden import random_inputs
-from tinyops.errors import UsageError
+from tinyops.errors import TinyopsError
 from tinyops.graph import Model
-from tinyops.load import load_model
+from tinyops.load import load_model, read_model_file
+from tinyops.ops.float32 import TOLERANCE
 from tinyops.passes import run_passes
 
 
@@ -47,8 +59,10 @@ from tinyops.passes import run_passes
     "--output", "-o", "output", type=click.Path(path_type=Path), help="Where to save the outputs (.npy, .npz)."
 )
 @click.option("--verify", is_flag=True, help="Compare every output with the reference; exit 1 on a mismatch.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random input without --input.")
-@click.option("--port", help="Talk to a device that is running: serial port, pty, or tcp://HOST:PORT.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random input without --input."
+)
+@click.option("--port", help="Talk to a device that is running: serial port, pty, tcp://HOST:PORT, unix:PATH.")
 @click.option("--profile/--no-profile", default=True, show_default=True, help="Count instructions per layer.")
 @json_option
 def command(
@@ -64,49 +78,90 @@ def command(
 ) -> None:
     """Run MODEL (a .tflite file, or the folder of a finished build) on a board and show what it did.
 
+    A .tflite file is built and flashed first; a folder's flash image boots as it is.
+
     The input has the model's input shape; with one more leading axis it is a sequence of invocations with state
     carried from one to the next, and the output has that axis too. Without --input a seeded random one is used.
     """
-    path, project = resolve_model(model)
-    if path.is_dir():
-        folder, chosen = path, find_board(load_build(path)["board"]["name"])
-        if not (folder / IMAGE).exists():
-            flash_build(folder, chosen)
-        path = folder / "model.tflite"
-    else:
-        chosen = resolve_board(board, project)
-        folder = (project.build_dir if project else Path("build")) / chosen.name
-        if port is None:
-            _build(path, chosen, folder, symbol_name(path, None, project))
+    path, project = resolve_model(model, builds=True)
+    built = path if path.is_dir() else None
+    chosen = None if port is not None and not board else _choose_board(board, project, built)
+    path = built / "model.tflite" if built else path
     graph = run_passes(load_model(path))
     tensors = [graph.main.tensors[t] for t in graph.main.inputs]
     rows, sequence = load_inputs(inputs, tensors) if inputs else (random_inputs(tensors, 3, seed)[2:], False)
+    if output is not None:
+        check_output(output, len(graph.main.outputs))
     if not inputs:
         note(f"no --input: a random one, seed {seed}")
-    if output is not None and not output.parent.is_dir():
-        raise UsageError("its folder does not exist", where=str(output), hint=f"mkdir -p {output.parent}")
-    result = _run(_connect(chosen, folder, port), graph if verify else None, rows, profile, chosen)
+    if port is not None:
+        connection: AbstractContextManager[DeviceClient] = DeviceClient.open(port)
+    else:
+        assert chosen is not None
+        image = _image(path, chosen, project, built)
+        _note_route(chosen, built)
+        connection = launch(chosen, image)
+    place = port if port is not None else (chosen.name if chosen else "")
+    result = _run(connection, graph if verify else None, rows, profile, path, place)
     if output is not None:
         save_outputs(output, result.outputs, sequence)
     summary = summarize(result, chosen, path, len(rows))
+    if port is None and chosen is not None and result.kind is not None:
+        _record(built or build_folder(chosen, project), summary)
     if json_to:
         emit_json(summary, json_to)
     if json_to != "-":
-        print_run(result, chosen, len(rows), output)
+        print_run(result, place, len(rows), output)
     if result.mismatches:
         raise SystemExit(1)
 
 
-def _build(path: Path, board: Board, folder: Path, name: str) -> None:
-    with console.status(f"building {path.name} for {board.name}") as status:
-        build_firmware(
-            path, board, folder, name=name, step=lambda text: status.update(f"{path.name} for {board.name}: {text}")
-        )
-    flash_build(folder, board)
+def _record(folder: Path, summary: dict[str, Any]) -> None:
+    """Show the counts in the build's report.html; a folder that cannot be written does not spoil the run."""
+    try:
+        record_run(folder, load_build(folder), summary)
+    except TinyopsError as error:
+        note(str(error))
 
 
-def _connect(board: Board, folder: Path, port: str | None) -> AbstractContextManager[DeviceClient]:
-    return DeviceClient.open(port) if port is not None else launch(board, folder / IMAGE)
+def _note_route(board: Board, built: Path | None) -> None:
+    """Say so where a Python package compiles or emulates; of a finished build, where one emulates it."""
+    if built is None:
+        route = find_route(board)
+        if route.uses_packages:
+            note(f"{board.name}: {route}")
+    elif board.emulator is not None:
+        emulator = find_emulator(board)
+        if emulator.program is None:
+            note(f"{board.name}: emulated by {emulator}")
+
+
+def _choose_board(name: str | None, project: Project | None, built: Path | None) -> Board:
+    if built is not None:
+        report = load_build(built, resolve_board(name, project) if name else None)
+        board = find_board(report["board"]["name"], folder_of(project))
+    else:
+        board = resolve_board(name, project)
+    refuse_without_port(board)
+    return board
+
+
+def _image(path: Path, board: Board, project: Project | None, built: Path | None) -> Path:
+    """The flash image to boot: that of a finished build, or of one that is made now."""
+    folder = built or build_folder(board, project)
+    if built is None:
+        title = f"{plain(path.name)} for {board.name}"
+        with console.status(title) as status:
+            build_firmware(
+                path,
+                board,
+                folder,
+                name=symbol_name(path, None, project),
+                step=lambda text: status.update(f"{title}: {text}"),
+            )
+    if not (folder / IMAGE).exists():
+        flash_build(folder, board)
+    return folder / IMAGE
 
 
 def _run(
@@ -114,50 +169,67 @@ def _run(
     reference: Model | None,
     rows: list[list[Any]],
     profile: bool,
-    board: Board,
+    path: Path,
+    place: str,
 ) -> RunResult:
     with connection as client, progress() as bar:
-        task = bar.add_task(board.name, total=len(rows))
+        task = bar.add_task(plain(place), total=len(rows))
+        info = client.info()
+        if info.digest != hashlib.sha256(read_model_file(path)).digest():
+            note(f"{place} runs a model {info.model} that was not made from {path}")
         return run_sequence(client, rows, reference=reference, profile=profile, advance=lambda: bar.advance(task))
 
 
-def summarize(result: RunResult, board: Board, model: Path, invocations: int) -> dict[str, Any]:
+def summarize(result: RunResult, board: Board | None, model: Path, invocations: int) -> dict[str, Any]:
     """What --json gives."""
     return {
         "model": str(model),
-        "board": board.name,
+        "board": board.name if board else None,
         "invocations": invocations,
         "kind": result.kind,
         "instructions": result.instructions,
         "mismatches": result.mismatches,
+        "first_mismatch": asdict(result.first_mismatch) if result.first_mismatch else None,
         "layers": [{"name": x.name, "op": x.op, "instructions": x.instructions} for x in result.layers],
     }
 
 
-def print_run(result: RunResult, board: Board, invocations: int, output: Path | None, values: bool = True) -> None:
-    """Counts per layer, the last output's `values`, and the verdict."""
+def print_run(result: RunResult, place: str, invocations: int, output: Path | None, values: bool = True) -> None:
+    """Counts per layer, the last output's `values`, and the verdict on what ran at `place`."""
     if result.kind is not None:
-        total = sum(x.instructions or 0 for x in result.layers)
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        table.add_column("layer", no_wrap=True)
-        table.add_column("operator", no_wrap=True, style="dim")
-        table.add_column("instructions", justify="right", no_wrap=True)
-        table.add_column("share", justify="right", no_wrap=True)
-        for x in result.layers:
-            count = x.instructions or 0
-            table.add_row(x.name, x.op, f"{count:,}", f"{100 * count / max(total, 1):.1f} %")
-        out.print(table)
+        out.print(_layers(result))
         if result.instructions is not None:
             say(f"one invocation: [bold]{result.instructions:,}[/] instructions ({result.kind})")
     elif result.layers:
-        say(f"{board.name} counts no instructions: choose a qemu- board for a profile", style="dim")
+        say(f"{plain(place)} counts no instructions: choose a qemu- board for a profile", style="dim")
     for k, last in enumerate(result.outputs[-1] if values else ()):
-        shown = ", ".join(str(v) for v in last.reshape(-1)[:12])
+        first = ", ".join(str(v) for v in last.reshape(-1)[:12])
         more = ", ..." if last.size > 12 else ""
         which = "output" if invocations == 1 else "last output"
-        say(f"{which} {k}: {last.dtype}{list(last.shape)} {shown}{more}", markup=False)
+        say(f"{which} {k}: {last.dtype}{escape(str(list(last.shape)))} {first}{more}")
     if output is not None:
-        say(f"saved to {output}", markup=False)
+        say(f"saved to {plain(shown(output))}")
     if result.mismatches is not None:
-        verdict = "[green]bit-exact[/]" if result.mismatches == 0 else f"[bold red]{result.mismatches:,} mismatches[/]"
-        say(f"{invocations} invocation{'s' * (invocations != 1)} on {board.name} against the reference: {verdict}")
+        floats = any(o.dtype == np.float32 for o in result.outputs[-1])
+        agree = f"equal (floats up to {TOLERANCE:g})" if floats else "bit-exact"
+        verdict = f"[green]{agree}[/]" if result.mismatches == 0 else f"[bold red]{result.mismatches:,} mismatches[/]"
+        times = f"{invocations:,} invocation{'s' * (invocations != 1)}"
+        say(f"{times} on {plain(place)} against the reference: {verdict}")
+    if first_one := result.first_mismatch:
+        say(
+            f"  the first: invocation {first_one.invocation}, output {first_one.output}, value {first_one.index} "
+            f"is {first_one.got}, must be {first_one.expected}"
+        )
+
+
+def _layers(result: RunResult) -> Table:
+    total = sum(x.instructions or 0 for x in result.layers)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("layer", no_wrap=True)
+    table.add_column("operator", no_wrap=True, style="dim")
+    table.add_column("instructions", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    for x in result.layers:
+        count = x.instructions or 0
+        table.add_row(plain(x.name), plain(x.op), f"{count:,}", f"{100 * count / max(total, 1):.1f} %")
+    return table

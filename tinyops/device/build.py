@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinyops.cost import refuse_misfit
 from tinyops.device.board import Board
-from tinyops.device.elf import elf_symbols, memory_use
+from tinyops.device.elf import Symbol, elf_symbols, memory_use
 from tinyops.device.firmware import FirmwareSources, firmware_sources
-from tinyops.device.report import describe_program
-from tinyops.device.toolchain import InstalledToolchain, Unit, compile_objects, find_toolchain, link, objcopy
+from tinyops.device.flash import IMAGE
+from tinyops.device.image import write_image
+from tinyops.device.page import PAGE, RUN, write_page
+from tinyops.device.report import describe_program, find_warnings
+from tinyops.device.toolchain import InstalledToolchain, Unit, compile_objects, find_toolchain, link
 from tinyops.emit.c import emit_binding, emit_library, library_sources
 from tinyops.emit.files import write_file, write_files
 from tinyops.errors import TinyopsError, UsageError
+from tinyops.kernels import needs_libm
 from tinyops.lower.compile import CompiledModel, compile_model
 from tinyops.lower.program import Role
 
@@ -31,6 +35,9 @@ LIBRARY_FLAGS = (
     "-ffunction-sections",
     "-fdata-sections",
 )
+
+REPORT = "report.json"
+_BINDING = "binding.c"
 
 Step = Callable[[str], None]
 
@@ -53,13 +60,12 @@ def build_firmware(
 ) -> Build:
     """Build the firmware of one model for one board into `folder`.
 
-    The folder gets lib/ (the generated library), obj/, firmware.elf, firmware.bin, firmware.hex, model.tflite and
-    report.json; the report is written last, so that a folder with a report holds a whole build. Raises
+    The folder gets lib/ (the generated library), obj/, firmware.elf, firmware.bin, firmware.hex, model.tflite,
+    report.html and report.json; report.json is written last, so that a folder with it holds a whole build. What an
+    earlier build left there is replaced, its flash image included; a folder with other files is refused. Raises
     TinyopsError when the model does not fit (before anything is compiled) or the toolchain is missing or fails.
     """
-    _refuse_without_port(board)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("is a file", where=str(folder), allowed="a folder, which may not exist yet")
+    refuse_without_port(board)
     step("compiling the model")
     compiled = compile_model(source, name=name, seconds=seconds)
     program = compiled.program
@@ -69,11 +75,11 @@ def build_firmware(
     toolchain = find_toolchain(board.toolchain)
     firmware = firmware_sources(board)
 
-    (folder / "report.json").unlink(missing_ok=True)
     step("writing the library")
     library = folder / "lib"
-    write_files(library, emit_library(program))
-    write_file(folder / "binding.c", emit_binding(program))
+    _claim(folder)
+    write_file(folder / _BINDING, emit_binding(program))
+    _replace_library(library, emit_library(program))
     if source.resolve() != (folder / "model.tflite").resolve():
         write_file(folder / "model.tflite", source.read_bytes())
     step("compiling C")
@@ -81,18 +87,21 @@ def build_firmware(
     objects = _compile(toolchain, units, firmware, folder, library)
     step("linking")
     elf = folder / "firmware.elf"
-    _link(toolchain, objects, firmware, elf, folder, board)
+    libraries = ["-lm"] if needs_libm(compiled.program.kernels) else []
+    _link(toolchain, objects, libraries, firmware, elf, folder, board)
     bin_, hex_ = (None, None) if board.kind == "host" else (folder / "firmware.bin", folder / "firmware.hex")
     if bin_ and hex_:
-        objcopy(toolchain, elf, bin_, "bin")
-        objcopy(toolchain, elf, hex_, "hex")
+        write_image(elf, bin_, "bin")
+        write_image(elf, hex_, "hex")
     step("measuring")
     report = _report(compiled, board, toolchain, elf, objects[: len(units)])
-    write_file(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    write_page(folder, report)
+    write_file(folder / REPORT, json.dumps(report, indent=2) + "\n")
     return Build(folder, board, elf, bin_, hex_, report, compiled)
 
 
-def _refuse_without_port(board: Board) -> None:
+def refuse_without_port(board: Board) -> None:
+    """Raise UsageError for a board that firmware cannot be built for from here."""
     if board.firmware.port is None:
         names = [name for name, value in (("RIOT", board.os.riot), ("Ariel OS", board.os.ariel)) if value]
         systems = f" (it runs {' and '.join(names)}, which this version does not build)" if names else ""
@@ -104,17 +113,45 @@ def _refuse_without_port(board: Board) -> None:
         )
 
 
+def _claim(folder: Path) -> None:
+    """Make `folder` that of this build: a new or empty one, or one of an earlier build, which ends here."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError("is a file", where=str(folder), allowed="a folder, which may not exist yet")
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not any((folder / name).is_file() for name in (REPORT, _BINDING)):
+            raise UsageError(
+                "holds other files",
+                where=str(folder),
+                allowed="a new or empty folder, or that of an earlier build",
+                hint=f"-o {folder / 'build'}",
+            )
+        for name in (REPORT, PAGE, RUN, IMAGE):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise TinyopsError(f"cannot be written to: {error.strerror}", where=str(folder)) from error
+
+
+def _replace_library(library: Path, files: dict[str, str]) -> None:
+    """Write `files` and remove those of another model."""
+    write_files(library, files)
+    for path in library.rglob("*"):
+        if path.is_file() and path.relative_to(library).as_posix() not in files:
+            path.unlink()
+
+
 def _compile(
     toolchain: InstalledToolchain, units: list[Unit], firmware: FirmwareSources, folder: Path, library: Path
 ) -> list[Path]:
     include = [library, library / "kernels", *firmware.include_dirs]
-    common = [Unit(source, tuple(firmware.cflags)) for source in (folder / "binding.c", *firmware.sources)]
+    common = [Unit(source, tuple(firmware.cflags)) for source in (folder / _BINDING, *firmware.sources)]
     return list(compile_objects(toolchain, [*units, *common], folder / "obj", include=include).objects)
 
 
 def _link(
     toolchain: InstalledToolchain,
     objects: list[Path],
+    libraries: list[str],
     firmware: FirmwareSources,
     elf: Path,
     folder: Path,
@@ -126,7 +163,7 @@ def _link(
         write_file(script, firmware.linker_script_text)
         flags += ["-T", str(script)]
     try:
-        link(toolchain, objects, elf, flags=flags)
+        link(toolchain, objects, elf, flags=flags, libraries=libraries)
     except TinyopsError as error:
         if "is too small by" in error.what:
             raise TinyopsError(
@@ -150,7 +187,11 @@ def _report(
     linked = elf_symbols(elf)
     report = describe_program(program)
     report["board"] = {"name": board.name, "kind": board.kind, "core": board.processor.core}
-    report["toolchain"] = {"name": toolchain.name, "version": toolchain.version}
+    report["toolchain"] = {
+        "name": toolchain.name,
+        "version": toolchain.version,
+        "package": toolchain.package,
+    }
     report["memory"] |= {
         "kind": "read from the ELF's sections",
         "flash_bytes": use.flash_bytes,
@@ -162,23 +203,51 @@ def _report(
         "ram_available_bytes": board.ram.bytes if board.ram else None,
         "ram_sections": use.ram_sections,
     }
+    report["flash_split"] = _split_flash(
+        report["memory"], {s.name for s in linked if s.kind == "function"} & own, linked
+    )
+    report["warnings"] = find_warnings(report, board.processor.features)
     return report
+
+
+def _split_flash(memory: dict[str, Any], functions: set[str], linked: Sequence[Symbol]) -> dict[str, Any]:
+    """What the bytes in flash are; the parts add up to all of them. `functions` are those of the library."""
+    code = sum(s.size for s in linked if s.name in functions)
+    return {
+        "kind": memory["kind"],
+        "model_bytes": memory["flash_model_bytes"],
+        "code_bytes": code,
+        "table_bytes": memory["flash_library_bytes"] - code,
+        "firmware_bytes": memory["flash_bytes"] - memory["flash_model_bytes"] - memory["flash_library_bytes"],
+    }
 
 
 def load_build(folder: Path, board: Board | None = None) -> dict[str, Any]:
     """report.json of a finished build in `folder`; UsageError when there is none, or for another board."""
-    file = folder / "report.json"
+    file = folder / REPORT
     try:
         if file.stat().st_size > 1 << 24:
             raise UsageError("is too large", where=str(file))
         report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         name = report["board"]["name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            "holds no finished build", where=str(folder), hint=f"tinyops build MODEL -o {folder}"
-        ) from error
+        if not isinstance(name, str):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _no_build(folder) from error
     if board is not None and name != board.name:
         raise UsageError(
-            f"was built for {name}", where=str(folder), hint=f"tinyops build --board {board.name} -o {folder}"
+            f"was built for {name}", where=str(folder), hint=f"tinyops build MODEL --board {board.name} -o {folder}"
         )
     return report
+
+
+def _no_build(folder: Path) -> UsageError:
+    if folder.is_file():
+        return UsageError("is a file", where=str(folder), allowed="the folder of a finished build")
+    below = sorted(str(path.parent) for path in folder.glob(f"*/{REPORT}"))[:3]
+    return UsageError(
+        "holds no finished build" if folder.is_dir() else "no such folder",
+        where=str(folder),
+        allowed=", ".join(below) or None,
+        hint=f"tinyops build MODEL --board NAME -o {folder}",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from tinyops.graph import Tensor
 
 Array = np.ndarray[Any, Any]
 _MAX_BYTES = 1 << 30
+_SAVE = 'np.save("x.npy", x)'
 
 
 def load_inputs(paths: Sequence[Path], tensors: Sequence[Tensor]) -> tuple[list[list[Array]], bool]:
@@ -26,7 +28,8 @@ def load_inputs(paths: Sequence[Path], tensors: Sequence[Tensor]) -> tuple[list[
     """
     if len(paths) != len(tensors):
         names = ", ".join(f"{t.name} {_describe(t.dtype.value, t.shape)}" for t in tensors)
-        raise UsageError(f"{len(paths)} input files", allowed=f"{len(tensors)}, one --input for each of: {names}")
+        given = f"{len(paths)} input file{'s' * (len(paths) != 1)}"
+        raise UsageError(given, allowed=f"{len(tensors)}, one --input for each of: {names}")
     arrays = [_load(path) for path in paths]
     steps: set[int | None] = set()
     for path, array, tensor in zip(paths, arrays, tensors, strict=True):
@@ -46,20 +49,33 @@ def load_inputs(paths: Sequence[Path], tensors: Sequence[Tensor]) -> tuple[list[
 
 def _steps(path: Path, array: Array, tensor: Tensor) -> int | None:
     """Length of the leading axis of a sequence, or None for a single invocation."""
-    accepted = f"{_describe(tensor.dtype.value, tensor.shape)}, or with one more leading axis for a sequence"
-    given = _describe(str(array.dtype), array.shape)
-    if array.dtype != tensor.dtype.numpy:
-        hint = None
-        if array.dtype.kind == "f" and tensor.quantization:
-            hint = (
-                f"x = np.clip(np.round(x / {tensor.scale:.9g}) + {tensor.zero_point}, -128, 127).astype(np.int8)"
-            )
-        raise UsageError(f"holds {given}", where=str(path), allowed=accepted, hint=hint)
-    if array.shape == tensor.shape:
-        return None
-    if array.shape[1:] == tensor.shape and array.shape[0] > 0:
-        return int(array.shape[0])
-    raise UsageError(f"holds {given}", where=str(path), allowed=accepted)
+    if array.dtype == tensor.dtype.numpy:
+        if array.shape == tensor.shape:
+            return None
+        if array.shape[1:] == tensor.shape and array.shape[0] > 0:
+            return int(array.shape[0])
+    raise UsageError(
+        f"holds {_describe(str(array.dtype), array.shape)}",
+        where=str(path),
+        allowed=f"{_describe(tensor.dtype.value, tensor.shape)}, or with one more leading axis for a sequence",
+        hint=_conversion(array, tensor),
+    )
+
+
+def _conversion(array: Array, tensor: Tensor) -> str | None:
+    """Python that makes what the model takes of `x`, where that is plain: quantization, or another shape."""
+    dtype, shape, size = tensor.dtype.numpy, tensor.shape, math.prod(tensor.shape)
+    if array.dtype != dtype:
+        if array.dtype.kind != "f" or not tensor.quantization:
+            return None
+        limits = np.iinfo(dtype)
+        quantized = f"np.round(x / {tensor.scale:.9g}) {tensor.zero_point:+d}"
+        return f"x = np.clip({quantized}, {limits.min}, {limits.max}).astype(np.{dtype})"
+    if array.size == size:
+        return f"x = x.reshape{shape}"
+    if array.ndim and array.size and array.size == array.shape[0] * size:
+        return f"x = x.reshape{(array.shape[0], *shape)}"
+    return None
 
 
 def _describe(dtype: str, shape: Sequence[int]) -> str:
@@ -67,27 +83,63 @@ def _describe(dtype: str, shape: Sequence[int]) -> str:
 
 
 def _load(path: Path) -> Array:
+    """The array of a .npy file. Nothing is unpickled."""
+    where = str(path)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError("is too large", where=str(path), allowed=f"up to {_MAX_BYTES:,} bytes")
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
-        raise UsageError(f"cannot be read as an array: {error}", where=str(path), allowed="a .npy file") from error
-    if not isinstance(loaded, np.ndarray):
-        raise UsageError("holds several arrays", where=str(path), allowed="a .npy file with one array")
-    return loaded
+        if path.is_dir():
+            raise UsageError("is a folder", where=where, allowed="a .npy file")
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise UsageError(f"has {size:,} bytes", where=where, allowed=f"up to {_MAX_BYTES:,} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise UsageError(what, where=where) from error
+    if data.startswith(b"PK"):
+        raise UsageError("is an archive of arrays", where=where, allowed="a .npy file", hint=_unpacking(path, data))
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
+        raise UsageError("is not a .npy file", where=where, allowed="what numpy.save writes", hint=_SAVE)
+    try:
+        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # hostile bytes: numpy passes on what the tokenizer and the allocator raise
+        what = "holds Python objects" if "Object arrays" in str(error) else "is damaged"
+        raise UsageError(what, where=where, allowed="numbers, as numpy.save writes them", hint=_SAVE) from error
+    return np.asarray(array)
+
+
+def _unpacking(path: Path, data: bytes) -> str | None:
+    """Python that takes the first array out of an .npz file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except (ValueError, OSError, NotImplementedError, zipfile.BadZipFile):
+        return None
+    return f'np.save("x.npy", np.load({path.name!r})[{names[0][:80]!r}])' if names else None
+
+
+def check_output(path: Path, outputs: int) -> None:
+    """Raise UsageError when a run of a model with that many outputs could not be saved to `path`."""
+    if path.is_dir():
+        raise UsageError("is a folder", where=str(path), allowed="a file's name")
+    allowed = (".npy", ".npz") if outputs == 1 else (".npz",)
+    if path.suffix not in allowed:
+        raise UsageError(
+            f"the model's {outputs} output{'s' * (outputs != 1)} cannot be saved under this name",
+            where=str(path),
+            allowed=f"a name that ends in {' or '.join(allowed)}",
+            hint=f"-o {path.with_suffix(allowed[0])}",
+        )
+    if not path.parent.is_dir():
+        raise UsageError("its folder does not exist", where=str(path), hint=f"mkdir -p {path.parent}")
 
 
 def save_outputs(path: Path, rows: Sequence[Sequence[Array]], sequence: bool) -> None:
-    """Write one output to .npy, several to .npz (output_0, output_1, ...); a sequence keeps its leading axis."""
+    """Write one output to .npy, or all to .npz (output_0, output_1, ...); a sequence keeps its leading axis."""
     columns = [np.stack(column) if sequence else column[0] for column in zip(*rows, strict=True)]
     buffer = io.BytesIO()
-    if len(columns) == 1:
+    check_output(path, len(columns))
+    if path.suffix == ".npy":
         np.save(buffer, columns[0], allow_pickle=False)
     else:
-        if path.suffix != ".npz":
-            raise UsageError(
-                f"the model has {len(columns)} outputs", where=str(path), allowed="a name that ends in .npz"
-            )
         np.savez(buffer, **{f"output_{i}": column for i, column in enumerate(columns)})  # type: ignore[arg-type]
     write_file(path, buffer.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tinyops.device.board import Board, find_board
-from tinyops.device.build import Build, build_firmware
+from tinyops.device.build import Build, build_firmware, refuse_without_port
 from tinyops.device.emulator import launch
 from tinyops.device.flash import flash_build
+from tinyops.device.route import find_route
 from tinyops.device.session import RunResult, run_sequence
-from tinyops.device.toolchain import find_toolchain
 from tinyops.errors import MissingToolError
 from tinyops.resources import data_dir
 
@@ -53,13 +52,9 @@ def load_demo_data() -> DemoData:
 def choose_board(name: str) -> tuple[Board, str | None]:
     """The board `name`, or `host` with the reason where its compiler or emulator is missing."""
     board = find_board(name)
+    refuse_without_port(board)
     try:
-        find_toolchain(board.toolchain)
-        if board.emulator and shutil.which(board.emulator.program) is None:
-            package = board.emulator.package
-            raise MissingToolError(
-                f"{board.emulator.program} is not installed", hint=f"apt-get install {package}" if package else None
-            )
+        find_route(board)
     except MissingToolError as error:
         return find_board("host"), f"{error.what}; {error.hint}" if error.hint else error.what
     return board, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import platform
 import re
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from tinyops.device.board import Board, Toolchain, list_board_files, load_board
+from tinyops.device.packages import SIM, package_version, pip_install
+from tinyops.device.route import find_route, unfit_for_unicorn
 from tinyops.device.toolchain import find_toolchain
 from tinyops.errors import MissingToolError, TinyopsError
 
@@ -43,6 +44,8 @@ class _Program:
 
 _PACKAGES = {
     "tflite-micro": ("compare with TFLite Micro itself", "tflite-micro==0.dev20261023182759"),
+    "ziglang": ("compile where a toolchain is missing", SIM),
+    "unicorn": ("emulate Cortex-M where QEMU is missing", SIM),
     "pyserial": ("talk to a board at a serial port", "pyserial"),
     "pyocd": ("flash boards with a CMSIS-DAP, ST-LINK or J-Link probe", "pyocd"),
     "west": ("manage workspaces of several repositories", "west"),
@@ -77,10 +80,13 @@ def diagnose(board: Board | None = None) -> list[Check]:
         checks += [_toolchain(Toolchain.model_validate({"name": name}), needed=name == "host") for name in _TOOLCHAINS]
         checks += _emulators(_shipped_boards())
         checks += [_backend(name) for name in _BACKENDS if name != "pyocd"]
+        checks += [_route(board, needed=False) for board in _shipped_boards() if board.kind != "real"]
         return [*checks, *_serial_ports(), *_probes()]
     checks += [_package("tflite-micro"), _toolchain(board.toolchain, needed=True)]
     if board.emulator:
         checks += _emulators([board])
+    if board.kind != "real":
+        checks.append(_route(board, needed=True))
     if board.kind == "real":
         checks += [*_board_probe(board), _package("pyserial"), *_serial_ports(), *_probes()]
     return checks
@@ -96,17 +102,12 @@ def _python() -> Check:
 
 def _package(name: str) -> Check:
     purpose, requirement = _PACKAGES[name]
-    try:
-        return Check("Python", name, "ok", importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        pass
+    version = package_version(name)
+    if version is not None:
+        return Check("Python", name, "ok", version)
     if name == "tflite-micro" and (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return Check("Python", name, "optional", "has packages for Linux on x86-64 only; the NumPy reference is used")
-    return Check("Python", name, "optional", f"not installed; to {purpose}", f"{_pip()} install {requirement}")
-
-
-def _pip() -> str:
-    return "pip" if sys.prefix == sys.base_prefix else f"{sys.executable} -m pip"
+    return Check("Python", name, "optional", f"not installed; to {purpose}", pip_install(requirement))
 
 
 def _toolchain(toolchain: Toolchain, *, needed: bool) -> Check:
@@ -114,7 +115,16 @@ def _toolchain(toolchain: Toolchain, *, needed: bool) -> Check:
         found = find_toolchain(toolchain)
     except MissingToolError as error:
         return Check("Compilers", toolchain.name, "missing" if needed else "optional", error.what, _rights(error.hint))
-    return Check("Compilers", toolchain.name, "ok", f"{found.version} ({found.cc})")
+    detail = f"{found.version} ({found.cc})" + (f", of the Python package {found.package}" if found.package else "")
+    return Check("Compilers", toolchain.name, "ok", detail)
+
+
+def _route(board: Board, *, needed: bool) -> Check:
+    """What compiles and emulates for the board here."""
+    try:
+        return Check("Routes", board.name, "ok", str(find_route(board)))
+    except MissingToolError as error:
+        return Check("Routes", board.name, "missing" if needed else "optional", error.what, _rights(error.hint))
 
 
 def _shipped_boards() -> Iterator[Board]:
@@ -126,8 +136,9 @@ def _shipped_boards() -> Iterator[Board]:
 
 
 def _emulators(boards: Iterable[Board]) -> list[Check]:
-    """One check per emulator program; an emulator is the only way to run its boards, so it is needed for one."""
+    """One check per emulator program. One board cannot do without its own, unless unicorn stands in for it."""
     boards = list(boards)
+    stand_in = package_version("unicorn")
     programs: dict[str, tuple[str | None, list[str]]] = {}
     for board in boards:
         if board.emulator:
@@ -138,9 +149,13 @@ def _emulators(boards: Iterable[Board]) -> list[Check]:
         if path:
             checks.append(Check("Emulators", program, "ok", f"{_version(path)} ({path})"))
             continue
-        status: Status = "missing" if len(boards) == 1 else "optional"
+        served = [board.name for board in boards if stand_in and board.name in names and not unfit_for_unicorn(board)]
+        status: Status = "missing" if len(boards) == 1 and not served else "optional"
+        detail = f"not found; runs {', '.join(names)}"
+        if served:
+            detail += f"; unicorn {stand_in} stands in" + (f" for {', '.join(served)}" if served != names else "")
         fix = _rights(f"apt-get install {package}") if package else f"install {program} and put it on the PATH"
-        checks.append(Check("Emulators", program, status, f"not found; runs {', '.join(names)}", fix))
+        checks.append(Check("Emulators", program, status, detail, fix))
     return checks
 
 
@@ -223,7 +238,7 @@ def _group_of(path: Path) -> str | None:
 def _rights(command: str | None) -> str | None:
     """The command as this user must type it: with sudo, with this environment's pip."""
     if command and command.startswith("pip "):
-        return _pip() + command.removeprefix("pip")
+        return pip_install(command.removeprefix("pip install "))
     if command and command.startswith("apt-get") and hasattr(os, "geteuid") and os.geteuid() != 0:
         return f"sudo {command}"
     return command

@@ -14,6 +14,7 @@ from elftools.elf.sections import SymbolTableSection
 from tinyops.device.board import Memory
 from tinyops.errors import DeviceError
 
+_MAGIC = b"\x7fELF"
 _ALLOC, _WRITE, _EXEC = 2, 1, 4  # SHF_ALLOC, SHF_WRITE, SHF_EXECINSTR
 
 
@@ -21,6 +22,7 @@ _ALLOC, _WRITE, _EXEC = 2, 1, 4  # SHF_ALLOC, SHF_WRITE, SHF_EXECINSTR
 class Section:
     """A section; addresses and size in bytes. `load_address` is where its contents lie before start-up copies them."""
 
+    index: int
     name: str
     address: int
     load_address: int
@@ -68,7 +70,7 @@ def elf_sections(path: Path) -> tuple[Section, ...]:
     with _elf(path) as elf:
         segments = [s.header for s in elf.iter_segments("PT_LOAD")]
         found = []
-        for section in elf.iter_sections():
+        for index, section in enumerate(elf.iter_sections()):
             header = section.header
             flags = header["sh_flags"]
             if header["sh_size"] == 0 or header["sh_type"] == "SHT_NULL":
@@ -81,6 +83,7 @@ def elf_sections(path: Path) -> tuple[Section, ...]:
                     break
             found.append(
                 Section(
+                    index=index,
                     name=section.name,
                     address=address,
                     load_address=load,
@@ -111,6 +114,23 @@ def elf_symbols(path: Path) -> tuple[Symbol, ...]:
                 one = Symbol(symbol.name, symbol["st_value"], symbol["st_size"], names[index], kind)
                 found[one.name, one.address] = one
     return tuple(sorted(found.values(), key=lambda s: (-s.size, s.name)))
+
+
+def is_elf(path: Path) -> bool:
+    """Whether the file begins as an ELF file does."""
+    with path.open("rb") as stream:
+        return stream.read(len(_MAGIC)) == _MAGIC
+
+
+def loaded_parts(path: Path) -> list[tuple[int, bytes]]:
+    """(load address, contents) of the sections that a program's memory holds before its start, by address."""
+    with _elf(path) as elf:
+        parts = [
+            (section.load_address, elf.get_section(section.index).data())
+            for section in elf_sections(path)
+            if section.alloc and section.loaded
+        ]
+    return sorted(parts)
 
 
 def memory_use(path: Path, flash: Memory | None, ram: Memory | None) -> MemoryUse:

@@ -1,12 +1,12 @@
-"""Run firmware without a board: as a process of this computer, or in QEMU."""
+"""Run firmware without a board: as a process of this computer, in QEMU, or in unicorn where QEMU is not installed."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +15,13 @@ from typing import IO
 
 from tinyops.device.board import Board
 from tinyops.device.client import DeviceClient
+from tinyops.device.elf import is_elf
 from tinyops.device.link.stream import Connect, pipe_stream, socket_stream
 from tinyops.device.link.transport import Console
-from tinyops.errors import DeviceError, MissingToolError, UsageError
+from tinyops.device.route import find_emulator
+from tinyops.errors import DeviceError, UsageError
 
-_ELF = b"\x7fELF"
+_SIMULATOR = "tinyops.device.simulator"
 _SHOWN = 2000  # characters of a program's messages
 
 
@@ -34,9 +36,7 @@ def launch(board: Board, image: Path, *, console: Console | None = None) -> Iter
     if not image.is_file():
         raise UsageError("is not there", where=str(image), hint="tinyops build")
     with tempfile.TemporaryFile() as messages:
-        process, connect = (
-            _start_host(board, image, messages) if board.kind == "host" else _start(board, image, messages)
-        )
+        process, connect = _start(board, image, messages)
         client: DeviceClient | None = None
         try:
             client = DeviceClient(connect, where=f"board {board.name}", console=console)
@@ -49,26 +49,32 @@ def launch(board: Board, image: Path, *, console: Console | None = None) -> Iter
                 client.close()
 
 
-def _start_host(board: Board, image: Path, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
-    process = _spawn([str(image.resolve())], board, messages, pipes=True)
+def _start(board: Board, image: Path, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
+    if board.kind == "host":
+        return _start_piped([str(image.resolve())], board, messages)
+    emulator = find_emulator(board)
+    if emulator.program is None:
+        simulator = [sys.executable, "-P", "-m", _SIMULATOR, board.model_dump_json(), str(image.resolve())]
+        return _start_piped(simulator, board, messages)
+    return _start_qemu(emulator.program, board, image, messages)
+
+
+def _start_piped(command: list[str], board: Board, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
+    """A process with the serial line on its standard input and output."""
+    process = _spawn(command, board, messages, pipes=True)
     assert process.stdin is not None
     assert process.stdout is not None
     return process, pipe_stream(process.stdout, process.stdin)
 
 
-def _start(board: Board, image: Path, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
+def _start_qemu(
+    program: Path, board: Board, image: Path, messages: IO[bytes]
+) -> tuple[subprocess.Popen[bytes], Connect]:
     """QEMU, with the serial line on one end of a socket pair: nobody else can connect, and nothing has to wait."""
-    if board.emulator is None:
-        raise UsageError("has no emulator", where=f"board {board.name}", hint="tinyops boards")
-    program = shutil.which(board.emulator.program)
-    if program is None:
-        package = board.emulator.package or board.emulator.program
-        raise MissingToolError(
-            f"{board.emulator.program} is not installed", where=f"board {board.name}", hint=f"apt-get install {package}"
-        )
+    assert board.emulator is not None
     ours, theirs = socket.socketpair()
     with theirs:
-        command = [program, *board.emulator.args, *_line(board, theirs.fileno()), "-device", _loader(board, image)]
+        command = [str(program), *board.emulator.args, *_line(board, theirs.fileno()), "-device", _loader(board, image)]
         try:
             return _spawn(command, board, messages, keep=theirs.fileno()), socket_stream(ours)
         except BaseException:
@@ -98,9 +104,8 @@ def _line(board: Board, descriptor: int) -> list[str]:
 
 def _loader(board: Board, image: Path) -> str:
     path = str(image.resolve()).replace(",", ",,")
-    with image.open("rb") as file:
-        if file.read(len(_ELF)) == _ELF:
-            return f"loader,file={path}"
+    if is_elf(image):
+        return f"loader,file={path}"
     if board.flash is None:
         raise UsageError("has no flash for an image", where=f"board {board.name}", allowed="an ELF file")
     return f"loader,file={path},addr={board.flash.origin:#x},force-raw=on"
@@ -127,8 +132,11 @@ def _spawn(
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

@@ -38,7 +38,11 @@ def flash_build(folder: Path, board: Board) -> Flashed:
     try:
         firmware = source.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=str(source), hint="tinyops build") from error
+        raise UsageError(
+            f"cannot be read: {error.strerror}",
+            where=str(source),
+            hint=f"tinyops build MODEL --board {board.name} -o {folder}",
+        ) from error
     image = folder / IMAGE
     write_file(image, _padded(firmware, board))
     if board.kind == "host":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,11 +18,15 @@ _MAX_BYTES = 1 << 20
 class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,47}$")
-    model: str | None = None
-    board: str | None = None
-    os: str | None = Field(default=None, pattern=r"^(bare)$")
-    build_dir: str = "build"
+    name: str | None = Field(
+        default=None,
+        pattern=r"^[a-z][a-z0-9_]{0,47}$",
+        description="a small letter, then small letters, digits and _, 48 at most",
+    )
+    model: str | None = Field(default=None, min_length=1, description="the path of a model, from this file's folder")
+    board: str | None = Field(default=None, min_length=1, description="a name that `tinyops boards` lists")
+    os: Literal["bare"] | None = Field(default=None, description='"bare"')
+    build_dir: str = Field(default="build", min_length=1, description="a folder, from this file's folder")
 
 
 class Project:
@@ -52,11 +58,21 @@ def load_project(file: Path) -> Project:
             raise UsageError("is too large", where=str(file), allowed=f"up to {_MAX_BYTES:,} bytes")
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         return Project(file, _Fields.model_validate(content))
+    except ValidationError as error:
+        raise _unfit(file, error) from error
+    except RecursionError as error:
+        raise UsageError("cannot be read: it is nested too deeply", where=str(file), allowed="a TOML file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(file), allowed="a TOML file") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"{key}: {first['msg'].lower()}", where=str(file), allowed=", ".join(_Fields.model_fields)
-        ) from error
+
+
+def _unfit(file: Path, error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    fields = _Fields.model_fields
+    if key in fields:
+        what = f"{key} = {str(first['input'])[:80]!r} cannot be used"
+        return UsageError(what, where=str(file), allowed=fields[key].description)
+    near = difflib.get_close_matches(key, fields, n=1)
+    hint = f"{near[0]} = ..." if near else None
+    return UsageError(f"unknown key {key!r}", where=str(file), allowed=", ".join(fields), hint=hint)

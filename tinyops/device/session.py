@@ -11,6 +11,7 @@ import numpy as np
 from tinyops.device.client import DeviceClient
 from tinyops.errors import DeviceError
 from tinyops.graph import Model
+from tinyops.ops.float32 import differs
 from tinyops.ops.interpreter import Interpreter
 
 Array = np.ndarray[Any, Any]
@@ -25,6 +26,17 @@ class LayerCount:
     instructions: int | None
 
 
+@dataclass(frozen=True)
+class Mismatch:
+    """A value that differs from the reference: `index` into the output's flat array."""
+
+    invocation: int
+    output: int
+    index: int
+    got: float
+    expected: float
+
+
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """`outputs[step][o]`; `instructions` of one invocation; `mismatches` is None when nothing was compared."""
@@ -34,6 +46,7 @@ class RunResult:
     kind: str | None
     layers: list[LayerCount]
     mismatches: int | None
+    first_mismatch: Mismatch | None = None
 
 
 def run_sequence(
@@ -51,6 +64,7 @@ def run_sequence(
     interpreter = Interpreter(reference) if reference is not None else None
     outputs: list[list[Array]] = []
     mismatches = 0
+    first: Mismatch | None = None
     instructions: int | None = None
     for step, row in enumerate(inputs):
         got = client.infer(row, reset=step == 0)
@@ -58,20 +72,30 @@ def run_sequence(
         if step == 0 and profile:
             instructions = client.profile().invocation
         if interpreter is not None:
-            expected = interpreter.run(*row)
-            mismatches += sum(_differing(g, e) for g, e in zip(got, expected, strict=True))
+            count, found = _compare(step, got, interpreter.run(*row))
+            mismatches += count
+            first = first or found
         advance()
     layers, kind = _count_layers(client, inputs[0]) if profile else ([], None)
-    return RunResult(outputs, instructions, kind, layers, None if interpreter is None else mismatches)
+    return RunResult(outputs, instructions, kind, layers, None if interpreter is None else mismatches, first)
 
 
-def _differing(got: Array, expected: Array) -> int:
-    if got.shape != expected.shape or got.dtype != expected.dtype:
-        raise DeviceError(
-            f"the device answered {got.dtype}{list(got.shape)}",
-            allowed=f"{expected.dtype}{list(expected.shape)}, as the reference",
-        )
-    return int((got != expected).sum())
+def _compare(step: int, got: Sequence[Array], expected: Sequence[Array]) -> tuple[int, Mismatch | None]:
+    """How many values differ, floats by more than the tolerance, and the first of them.
+
+    DeviceError when the outputs are not even of one form.
+    """
+    forms, wanted = (", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays) for arrays in (got, expected))
+    if forms != wanted:
+        raise DeviceError(f"the device answered {forms}", allowed=f"{wanted}, as the reference")
+    count, first = 0, None
+    for output, (g, e) in enumerate(zip(got, expected, strict=True)):
+        differing = np.flatnonzero(differs(g, e))
+        if first is None and differing.size:
+            k = int(differing[0])
+            first = Mismatch(step, output, k, g.flat[k].item(), e.flat[k].item())
+        count += differing.size
+    return count, first
 
 
 def _count_layers(client: DeviceClient, row: Sequence[Array]) -> tuple[list[LayerCount], str | None]:
@@ -81,4 +105,8 @@ def _count_layers(client: DeviceClient, row: Sequence[Array]) -> tuple[list[Laye
     client.reset()
     if counts.kind == "none" or not counts.layers:
         return [LayerCount(name, op, None) for name, op in info.layers], None
+    if len(counts.layers) != len(info.layers):
+        raise DeviceError(
+            f"the device counted {len(counts.layers)} layers", allowed=f"{len(info.layers)}, as it says in /info"
+        )
     return [LayerCount(name, op, n) for (name, op), n in zip(info.layers, counts.layers, strict=True)], counts.kind

@@ -1,7 +1,8 @@
-"""C toolchains: find them, compile with a cache of objects, link and convert.
+"""C toolchains: find them, compile with a cache of objects, link.
 
 The cache is addressed by content: compiler, its version, flags and the preprocessed source make the key, so a
-changed header, macro or include path is a miss, and the same text built elsewhere is a hit.
+changed header, macro or include path is a miss, and the same text built elsewhere is a hit. Where a toolchain is not
+installed, the Python package ziglang takes its place if it can.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache as memoize
 from pathlib import Path
-from typing import Literal
 
 import platformdirs
 
 from tinyops.device.board import Toolchain
+from tinyops.device.packages import without_system_packages
+from tinyops.device.zig import PACKAGE, find_zig, serves, with_libm, zig_flags
 from tinyops.errors import MissingToolError, TinyopsError
 
 _TIMEOUT = 300  # seconds for one compiler run
 _CACHE_BYTES = 512 << 20
 _DEBUG = re.compile(r"-g(?!0$)")
+_OVERFLOW = re.compile(r"region [`']?(\w+)'?:? overflowed by (\d+) bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +68,21 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class InstalledToolchain:
-    """A toolchain that is there. `flags` are those of the board; every compiler and linker run gets them."""
+    """A toolchain that is there. `flags` are those of the board; every compiler and linker run gets them.
+
+    `package` names the Python package that stands in for the toolchain; None for the toolchain itself.
+    """
 
     name: str
     cc: Path
     version: str
     flags: tuple[str, ...] = ()
+    package: str | None = None
 
     @property
-    def ar(self) -> Path:
-        return self._tool("ar")
-
-    @property
-    def objcopy(self) -> Path:
-        return self._tool("objcopy")
-
-    @property
-    def size(self) -> Path:
-        return self._tool("size")
-
-    def _tool(self, tool: str) -> Path:
-        names = (tool, f"llvm-{tool}") if self.name == "host" else (f"{self.name}-{tool}",)
-        for name in names:
-            beside = self.cc.with_name(name)
-            found = beside if beside.is_file() else shutil.which(name)
-            if found:
-                return Path(found)
-        raise MissingToolError(f"no {names[0]} was found", where=f"toolchain {self.name}", hint=_NEEDS[self.name].hint)
+    def title(self) -> str:
+        """In a few words, for people."""
+        return f"{self.version} (Python package)" if self.package else self.cc.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +103,20 @@ class Compiled:
 
 
 def find_toolchain(toolchain: Toolchain) -> InstalledToolchain:
-    """The installed toolchain a board asks for; MissingToolError says how to get it."""
+    """The toolchain a board asks for, or zig in its place; MissingToolError says how to get them."""
+    try:
+        return _find_installed(toolchain)
+    except MissingToolError as error:
+        if (toolchain.name == "host" and os.environ.get("CC")) or not serves(toolchain):
+            raise
+        zig = find_zig()
+        if zig is None:
+            raise MissingToolError(error.what, where=error.where, hint=without_system_packages(error.hint)) from error
+    program, version = zig
+    return InstalledToolchain(toolchain.name, program, f"zig {version}", zig_flags(toolchain, program), PACKAGE)
+
+
+def _find_installed(toolchain: Toolchain) -> InstalledToolchain:
     needs = _NEEDS[toolchain.name]
     cc, extra = _find_compiler(toolchain.name, needs)
     if needs.library and not _finds(cc, needs.library):
@@ -261,30 +265,22 @@ def link(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".ld-") as folder:
         part = Path(folder) / output.name
         files = [str(path) for path in objects]
-        command = [str(toolchain.cc), *toolchain.flags, *flags, *files, *libraries, "-o", str(part)]
+        own = toolchain.flags
+        if toolchain.package and toolchain.name != "host" and "-lm" in libraries:
+            own = with_libm(own)
+        command = [str(toolchain.cc), *own, *flags, *files, *libraries, "-o", str(part)]
         result = _run(command)
         if result.returncode:
-            over = re.findall(r"region `?(\w+)'? overflowed by (\d+) bytes", result.stderr)
-            what = "; ".join(f"{region} is too small by {count} bytes" for region, count in over)
+            over: dict[str, int] = {}
+            for region, count in _OVERFLOW.findall(result.stderr):  # LLD names a region once per section
+                over[region] = max(over.get(region, 0), int(count))
+            what = "; ".join(f"{region} is too small by {count} bytes" for region, count in over.items())
             raise _failure(what or "does not link", output, command, result.stderr)
         part.replace(output)
 
 
-def objcopy(toolchain: InstalledToolchain, program: Path, output: Path, form: Literal["bin", "hex"]) -> None:
-    """Convert the ELF file `program` to a raw image or to Intel HEX."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    bfd = {"bin": "binary", "hex": "ihex"}[form]
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".oc-") as folder:
-        part = Path(folder) / output.name
-        command = [str(toolchain.objcopy), "-O", bfd, str(program), str(part)]
-        result = _run(command)
-        if result.returncode:
-            raise _failure(f"cannot be converted to {form}", program, command, result.stderr)
-        part.replace(output)
-
-
 def _run(command: Sequence[str], timeout: float = _TIMEOUT) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LC_ALL": "C"}
+    environment = {"ZIG_GLOBAL_CACHE_DIR": str(_user_cache() / "zig"), **os.environ, "LC_ALL": "C"}
     try:
         return subprocess.run(
             command,
@@ -320,7 +316,11 @@ def _object_names(units: Sequence[Unit | Path]) -> list[str]:
 
 
 def _default_cache() -> Path:
-    return Path(platformdirs.user_cache_dir("tinyops")) / "objects"
+    return _user_cache() / "objects"
+
+
+def _user_cache() -> Path:
+    return Path(platformdirs.user_cache_dir("tinyops"))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -34,7 +34,10 @@ def random_inputs(tensors: Sequence[Tensor], steps: int, seed: int) -> list[list
         row: list[Array] = []
         for tensor in tensors:
             dtype = tensor.dtype.numpy
-            if tensor.dtype in (DType.FLOAT32, DType.BOOL):
+            if tensor.dtype is DType.BOOL:
+                row.append(np.full(tensor.shape, bool(step)) if step < 2 else rng.random(tensor.shape) < 0.5)
+                continue
+            if tensor.dtype is DType.FLOAT32:
                 row.append(rng.standard_normal(tensor.shape).astype(dtype))
                 continue
             low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)

@@ -50,7 +50,7 @@ static void calibrate(to_device_counts *counts) {
 void to_device_invoke(to_device *device, int observed) {
     const to_model *model = device->model;
     to_device_counts *counts = &device->counts;
-    int counting = strcmp(to_port_count_kind(), "none") != 0;
+    int counting = memcmp(to_port_count_kind(), "none", sizeof "none") != 0;
     if (observed) {
         memset(counts->layers, 0, sizeof counts->layers);
         model->invoke_observed(model->arena, model->state, observe, counts);

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
@@ -37,7 +39,7 @@ Connect = Callable[[Receiver], Awaitable[Stream]]
 
 
 class _Endpoint(asyncio.Protocol):
-    """Adapts an asyncio transport (socket or pipe) to Receiver."""
+    """Adapts an asyncio transport to Receiver."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -50,17 +52,15 @@ class _Endpoint(asyncio.Protocol):
 
 
 class _TransportStream:
-    def __init__(self, out: asyncio.WriteTransport, *others: asyncio.BaseTransport) -> None:
+    def __init__(self, out: asyncio.WriteTransport) -> None:
         self._out = out
-        self._others = others
 
     def write(self, data: bytes) -> None:
         if not self._out.is_closing():
             self._out.write(data)
 
     def close(self) -> None:
-        for transport in (self._out, *self._others):
-            transport.close()
+        self._out.close()
 
 
 def socket_stream(connected: socket.socket) -> Connect:
@@ -75,36 +75,27 @@ def socket_stream(connected: socket.socket) -> Connect:
     return connect
 
 
-def pipe_stream(source: IO[bytes], sink: IO[bytes]) -> Connect:
-    """The pipes of a process: `source` is its standard output, `sink` its standard input."""
+class _ReadByThread:
+    """A stream that a thread reads: serial ports and pipes cannot be awaited on Windows."""
 
-    async def connect(receiver: Receiver) -> Stream:
-        loop = asyncio.get_running_loop()
-        reader, _ = await loop.connect_read_pipe(lambda: _Endpoint(receiver), source)
-        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sink)
-        return _TransportStream(writer, reader)
-
-    return connect
-
-
-class _SerialStream:
-    """A serial port, read by a thread: the ports of Windows cannot be awaited."""
-
-    def __init__(self, port: Any, receiver: Receiver) -> None:
-        self._port = port
+    def __init__(self, receiver: Receiver, name: str) -> None:
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._closing = False
-        self._thread = threading.Thread(target=self._read, name="serial port", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def _read(self) -> None:
+    def _read(self) -> bytes:
+        """The next bytes, possibly none; OSError when there are no more."""
+        raise NotImplementedError
+
+    def _run(self) -> None:
         reason = ""
         while not self._closing:
             try:
-                data = self._port.read(max(1, min(self._port.in_waiting, _READ)))
-            except (OSError, TypeError, AttributeError) as error:  # what pyserial raises for a port that went away
-                reason = str(error) or "the port went away"
+                data = self._read()
+            except OSError as error:
+                reason = str(error)
                 break
             if data:
                 self._in_loop(self._receiver.received, data)
@@ -117,6 +108,55 @@ class _SerialStream:
         except RuntimeError:  # the loop is closed
             self._closing = True
 
+    def _join(self) -> None:
+        self._closing = True
+        self._thread.join(timeout=1)
+
+
+class _PipeStream(_ReadByThread):
+    def __init__(self, source: IO[bytes], sink: IO[bytes], receiver: Receiver) -> None:
+        self._source = source
+        self._sink = sink
+        super().__init__(receiver, "pipe")
+
+    def _read(self) -> bytes:
+        data = os.read(self._source.fileno(), _READ)
+        if not data:
+            raise OSError("the device closed the line")
+        return data
+
+    def write(self, data: bytes) -> None:
+        with suppress(OSError):  # the process has ended, as the reader will see
+            while data:
+                data = data[os.write(self._sink.fileno(), data) :]
+
+    def close(self) -> None:
+        self._sink.close()
+        self._join()
+        self._source.close()
+
+
+def pipe_stream(source: IO[bytes], sink: IO[bytes]) -> Connect:
+    """The pipes of a process: `source` is its standard output, `sink` its standard input."""
+
+    async def connect(receiver: Receiver) -> Stream:
+        return _PipeStream(source, sink, receiver)
+
+    return connect
+
+
+class _SerialStream(_ReadByThread):
+    def __init__(self, port: Any, receiver: Receiver) -> None:
+        self._port = port
+        super().__init__(receiver, "serial port")
+
+    def _read(self) -> bytes:
+        try:
+            data: bytes = self._port.read(max(1, min(self._port.in_waiting, _READ)))
+        except (OSError, TypeError, AttributeError) as error:  # what pyserial raises for a port that went away
+            raise OSError(str(error) or "the port went away") from error
+        return data
+
     def write(self, data: bytes) -> None:
         try:
             self._port.write(data)
@@ -124,8 +164,7 @@ class _SerialStream:
             self._receiver.ended(str(error))
 
     def close(self) -> None:
-        self._closing = True
-        self._thread.join(timeout=1)
+        self._join()
         self._port.close()
 
 

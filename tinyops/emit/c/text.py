@@ -54,7 +54,7 @@ def literal(value: Value) -> str:
     """The initializer of a parameter struct's field."""
     if isinstance(value, tuple):
         return "{ " + ", ".join(integer(v) for v in value) + " }"
-    return integer(value)
+    return float32(value) if isinstance(value, float) else integer(value)
 
 
 def cstring(text: str) -> str:
@@ -64,19 +64,19 @@ def cstring(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Text that cannot end a C comment."""
+    """Text that ends neither a C comment nor a line."""
+    text = "".join(c if " " <= c <= "~" else "?" for c in text)
     return text.replace("*/", "* /").replace("/*", "/ *")
 
 
 def _numbers(values: Sequence[int] | np.ndarray[Any, Any], indent: str = "    ") -> str:
-    words = ", ".join(integer(int(v)) for v in np.asarray(values).reshape(-1))
+    flat = np.asarray(values).reshape(-1)
+    words = ", ".join(map(float32, flat.tolist()) if flat.dtype == np.float32 else (integer(int(v)) for v in flat))
     return textwrap.fill(words, 110, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
 
 
 def values(constant: Constant) -> str:
     """The elements of a constant, wrapped."""
-    if constant.data.dtype == np.float32:
-        return "    " + ", ".join(float32(float(v)) for v in constant.data.reshape(-1))
     return _numbers(constant.data)
 
 
@@ -90,12 +90,14 @@ def golden_values(steps: Sequence[Sequence[np.ndarray[Any, Any]]], port: int) ->
 
 
 def argument(ref: Ref, model: str, output: bool) -> str:
-    """A kernel argument; only the last one, the output, is not const."""
+    """A kernel argument; only outputs are not const."""
     const = "" if output else "const "
     if isinstance(ref, ConstantRef):
         return f"{model}_{ref.name}" + (f" + {ref.offset}" if ref.offset else "")
     base = "arena" if isinstance(ref, ArenaRef) else "state"
-    return f"({const}{ctype(ref.dtype)} *)(void *)({base} + {ref.offset})"
+    # By way of void where the alignment grows: the plan has seen to it.
+    through = "(void *)" if ref.dtype.itemsize > 1 else ""
+    return f"({const}{ctype(ref.dtype)} *){through}({base} + {ref.offset})"
 
 
 def spaces(layer: Layer) -> set[str]:

@@ -1,0 +1,5 @@
+"""Pages for people: one HTML file with inline CSS and SVG, no script, nothing loaded from elsewhere."""
+
+from tinyops.emit.html.page import bench_page, model_page
+
+__all__ = ["bench_page", "model_page"]
