@@ -18,7 +18,7 @@ import numpy as np
 
 from tests.support.inputs import sequence
 from tests.support.semihosted import CORTEX_M4, HOST, Target
-from tests.support.tflm import Oracle, OracleError
+from tests.support.tflm import ORACLE, OracleError
 from tinyops.device.board import Toolchain
 from tinyops.device.toolchain import Unit, compile_objects, find_toolchain, link
 from tinyops.emit.c import emit_library, library_sources
@@ -67,7 +67,7 @@ def check(path: Path, targets: Sequence[Target] = (HOST, CORTEX_M4)) -> Result:
     ports = [model.main.tensors[t] for t in model.main.inputs + model.main.outputs]
     room = 12 * path.stat().st_size + 2**22 + 2 * sum(t.nbytes for t in model.main.tensors)
     try:
-        steps = Oracle(_SECONDS).run(path.read_bytes(), inputs, outputs=len(model.main.outputs), arena=room)
+        steps = ORACLE.run(path.read_bytes(), inputs, outputs=len(model.main.outputs), arena=room, seconds=_SECONDS)
     except OracleError as error:
         return Result(operators, reason=f"TFLite Micro: {_last_line(str(error))}", refused=True)
     wanted = [[np.asarray(output) for output in step.outputs] for step in steps]

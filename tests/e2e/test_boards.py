@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.inputs import sequence
 from tests.support.reference_models import mlperf_models, own_models, wakeword_models
-from tests.support.tflm import Oracle
+from tests.support.tflm import ORACLE
 from tinyops.device.board import Board, find_board
 from tinyops.device.build import build_firmware
 from tinyops.device.emulator import launch
@@ -42,7 +42,7 @@ def _compare(path: Path, board: Board, folder: Path, steps: int) -> None:
     with launch(board, flash_build(folder, board).image) as client:
         result = run_sequence(client, rows, profile=True)
         info = client.info()
-    wanted = Oracle(seconds=180).run(path.read_bytes(), rows, outputs=len(model.main.outputs))
+    wanted = ORACLE.run(path.read_bytes(), rows, outputs=len(model.main.outputs), seconds=180)
     assert len(result.outputs) == len(wanted) == steps
     for got, want in zip(result.outputs, wanted, strict=True):
         for g, w in zip(got, want.outputs, strict=True):

@@ -13,7 +13,7 @@ import pytest
 from tests.cases import all_cases
 from tests.cases.case import Case
 from tests.support.semihosted import TARGETS, Target
-from tests.support.tflm import Oracle
+from tests.support.tflm import ORACLE
 from tinyops.device.board import Toolchain
 from tinyops.device.toolchain import Unit, compile_objects, find_toolchain, link
 from tinyops.emit.c import emit_library
@@ -40,7 +40,7 @@ def _library(case: Case) -> tuple[dict[str, str], tuple[str, ...]]:
     """The files of the case's library and test, whose golden vectors are TFLite Micro's; and its kernels."""
     model = run_passes(load_tflite(case.model, name=case.name))
     inputs = random_inputs([model.main.tensors[t] for t in model.main.inputs], _STEPS, seed=len(case.name))
-    wanted = Oracle().run(case.model, inputs, outputs=len(model.main.outputs))
+    wanted = ORACLE.run(case.model, inputs, outputs=len(model.main.outputs))
     outputs = tuple(tuple(np.asarray(o) for o in step.outputs) for step in wanted)
     program = lower(model, name=case.name, digest=bytes(32))
     return emit_library(program, Golden(tuple(map(tuple, inputs)), outputs)), program.kernels

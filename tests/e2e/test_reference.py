@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.inputs import sequence
 from tests.support.reference_models import all_models, wakeword_models
-from tests.support.tflm import Oracle
+from tests.support.tflm import ORACLE
 from tinyops.load import load_model
 from tinyops.ops.interpreter import Interpreter
 from tinyops.passes import run_passes
@@ -25,8 +25,7 @@ def test_reference_equals_tflm(path: Path) -> None:
     model = run_passes(load_model(path))
     rows = sequence(model, path, steps_of(path))
     interpreter = Interpreter(model)
-    oracle = Oracle(seconds=120)
-    wanted = oracle.run(path.read_bytes(), rows, outputs=len(model.main.outputs))
+    wanted = ORACLE.run(path.read_bytes(), rows, outputs=len(model.main.outputs), seconds=120)
     seen = set()
     for row, want in zip(rows, wanted, strict=True):
         got = interpreter.run(*row)
@@ -46,7 +45,9 @@ def test_intermediate_tensors_equal_tflm(path: Path) -> None:
     indices = {tensor.name: k for k, tensor in enumerate(source.main.tensors)}
     pairs = [(t, indices[model.main.tensors[t].name]) for t in made]
     interpreter = Interpreter(model)
-    for row, want in zip(rows, Oracle(60).run(path.read_bytes(), rows, tensors=[k for _, k in pairs]), strict=True):
+    for row, want in zip(
+        rows, ORACLE.run(path.read_bytes(), rows, tensors=[k for _, k in pairs], seconds=60), strict=True
+    ):
         interpreter.run(*row)
         for t, k in pairs:
             np.testing.assert_array_equal(interpreter.tensors[t], want.tensors[k], err_msg=model.main.tensors[t].name)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.tflite_writer import ModelBuilder
-from tests.support.tflm import Oracle
+from tests.support.tflm import ORACLE
 from tinyops.errors import TinyopsError, VerifyError
 from tinyops.graph import DType, Model
 from tinyops.load import load_tflite
@@ -60,8 +60,7 @@ def test_variables_become_state_as_in_tflm(initial: Any) -> None:
     assert [state.name for state in model.states] == ["delay"]
     steps = _steps()
     interpreter = Interpreter(model)
-    oracle = Oracle()
-    for got, want in zip([interpreter.run(*row) for row in steps], oracle.run(data, steps), strict=True):
+    for got, want in zip([interpreter.run(*row) for row in steps], ORACLE.run(data, steps), strict=True):
         np.testing.assert_array_equal(got[0], want.outputs[0])
 
 

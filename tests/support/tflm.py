@@ -54,6 +54,7 @@ class Oracle:
         outputs: int = 1,
         tensors: Sequence[int] = (),
         arena: int | None = None,
+        seconds: float | None = None,
     ) -> list[Step]:
         """Invoke a fresh interpreter once per element of `steps` (the inputs), state carried between them.
 
@@ -74,10 +75,13 @@ class Oracle:
         answer = None
         try:
             write_frame(process.stdin, request)
-            if select.select([process.stdout], [], [], self._seconds)[0]:
+            if select.select([process.stdout], [], [], seconds or self._seconds)[0]:
                 answer = read_frame(process.stdout)
         except (BrokenPipeError, EOFError):
             pass
+        except BaseException:
+            self.close()  # the answer to this request must not be taken for that to the next
+            raise
         if answer is None:
             self.close()
         kind, value = answer or ("refused", "the runtime died or ran out of time")
