@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -101,9 +102,10 @@ class SlipmuxInterface(MessageInterface):  # type: ignore[misc]
         self.fail(aiocoap.error.NetworkError(reason))
 
     def fail(self, error: Exception) -> None:
-        """End every request that is under way."""
+        """End every request that is under way; one that was cancelled already takes no error."""
         if self._manager is not None:
-            self._manager.dispatch_error(error, self.remote)
+            with contextlib.suppress(asyncio.InvalidStateError):
+                self._manager.dispatch_error(error, self.remote)
 
     def _dispatch(self, content: bytes) -> None:
         try:
