@@ -18,9 +18,5 @@ step shellcheck ci/*.sh .ci/run
 
 pytest=(python -m pytest -n 2)
 [ "${1:-}" != fast ] || pytest+=(-m "not slow")
-# Some tests watch processes, signals and deadlines, which two workers on two busy cores can disturb. What failed
-# is run once more, alone and in sequence, and has to pass then.
-if ! step "${pytest[@]}"; then
-    step python -m pytest -n 0 --last-failed --last-failed-no-failures none -v
-fi
+step "${pytest[@]}"
 [ "${1:-}" = fast ] || step ci/sim.sh
