@@ -49,7 +49,6 @@ def no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 def tinyops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tinyops:
     """`tinyops(*arguments)` in the folder tmp_path."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
 
     def call(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["tinyops", *map(str, arguments)])

@@ -111,7 +111,7 @@ def test_no_difference(compare: Any, form: Any) -> None:
     assert (done.code, done.out) == (0, "no difference\n")
 
 
-def test_changes_are_sorted_and_true(compare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_sorted_and_true(compare: Any) -> None:
     b = build_report()
     for path, value in {
         "memory.flash_bytes": 20_200,
@@ -139,7 +139,6 @@ def test_changes_are_sorted_and_true(compare: Any, monkeypatch: pytest.MonkeyPat
         "toolchain": ("gcc: 12", "gcc: 13"),
         "kernels of add_1": ("to_add_c", "to_add_arm"),
     }
-    monkeypatch.setenv("COLUMNS", "200")
     text = compare(build_report(), b).out
     assert "flash bytes" in text
     assert "+1.00" in text

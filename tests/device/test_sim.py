@@ -172,7 +172,8 @@ def test_counts_are_those_of_qemu(name: str, build: Build) -> None:
         return
     with _simulated(board, image) as client:
         assert _counts(client, 12, 34) == wanted
-        assert client.profile().stack_bytes_used == stack
+        # Bytes of a request that arrive one by one, or together, take paths whose deepest frames differ a little.
+        assert abs(client.profile().stack_bytes_used - stack) <= 32
 
 
 @needs_packages
