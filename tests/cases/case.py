@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """`model` is a whole .tflite file; `name` is a valid identifier and unique among all cases."""
+    """`model` is a whole .tflite file; `name` is a valid identifier and unique among all cases.
+
+    `numpy`: TFLite Micro has no kernel, the expected outputs are those of the operators' NumPy references.
+    """
 
     name: str
     model: bytes
+    numpy: bool = False

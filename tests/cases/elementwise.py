@@ -43,8 +43,22 @@ _UNARY: dict[str, tuple[tuple[tuple[float, float], tuple[int, int]], ...]] = {
 }
 
 
+#: Those that TFLite Micro has no int8 kernel for.
+_UNARY_NUMPY: dict[str, tuple[tuple[tuple[float, float], tuple[int, int]], ...]] = {
+    "EXP": (((0.03, 0.2), (10, -100)), ((0.02, 0.05), (100, -128)), ((0.004, 0.01), (0, -70))),
+    "LOG": (((0.07, 0.05), (-110, 5)), ((0.3, 0.03), (-128, 0)), ((0.004, 0.03), (-128, 100))),
+    "NEG": (((0.1, 0.1), (0, 0)), ((0.1, 0.07), (-5, 30)), ((0.02, 0.3), (127, -128))),
+    "RELU_N1_TO_1": (((0.01, 0.01), (0, 0)), ((0.05, 0.01), (-5, 3)), ((0.02, 0.3), (127, 10))),
+    "SQRT": (((0.3, 0.05), (-128, -120)), ((0.1, 0.02), (0, -128)), ((0.004, 0.01), (-100, 0))),
+}
+
+
 def _case(name: str, builder: ModelBuilder) -> Case:
     return Case(name, builder.build()[1])
+
+
+def _numpy(name: str, builder: ModelBuilder) -> Case:
+    return Case(name, builder.build()[1], numpy=True)
 
 
 def cases() -> Iterator[Case]:
@@ -70,6 +84,14 @@ def _functions() -> Iterator[Case]:
         slope = LeakyReluAttrs(0.3) if kind == "LEAKY_RELU" else None
         builder = build(kind, (3, 11), attrs=slope, dtypes=unary.INT16, quantization=(4e-4, 3e-4), zero_points=(0, 0))
         yield _case(f"{kind.lower()}_int16", builder)
+    for kind, variants in _UNARY_NUMPY.items():
+        for k, (quantization, zero_points) in enumerate(variants):
+            builder = build(kind, _SHAPES[k], quantization=quantization, zero_points=zero_points)
+            yield _numpy(f"{kind.lower()}_{k}", builder)
+    for kind in ("NEG", "RELU_N1_TO_1"):
+        scales = (1e-4, 1e-4 if kind == "NEG" else 3e-5)
+        builder = build(kind, (3, 11), dtypes=unary.INT16, quantization=scales, zero_points=(0, 0))
+        yield _numpy(f"{kind.lower()}_int16", builder)
     for k, shape in enumerate(_SHAPES):
         yield _case(f"logical_not_{k}", unary.logical_not(shape))
 
@@ -81,6 +103,7 @@ def _conversions() -> Iterator[Case]:
         yield _case(f"quantize_{a}_{b}", builder)
     for a, b in unary.CASTS:
         yield _case(f"cast_{a}_{b}", unary.cast((a, b), (5, 7)))
+    yield _numpy("cast_uint8_float32", unary.cast((DType.UINT8, DType.FLOAT32), (5, 7)))
 
 
 def _binary() -> Iterator[Case]:
@@ -112,6 +135,18 @@ def _binary() -> Iterator[Case]:
             f"add_{k}",
             test_add.build(*shapes, activation=activation, quantization=(0.05, 0.03, 0.07), zero_points=zeros),
         )
+    for kind in test_binary.INTEGER:
+        attrs = test_binary.INTEGER[kind]
+        divisors = {1: [[-7], [3], [1], [1000], [2**31 - 1]]} if "DIV" in kind or "MOD" in kind else None
+        builder = test_binary.build(
+            kind,
+            ((4, 1, 3), (1, 5, 1)),
+            attrs=attrs and attrs(),
+            dtypes=test_binary.INT32,
+            quantization=None,
+            constants=divisors,
+        )
+        yield Case(f"{kind.lower()}_int32", builder.build()[1], numpy=kind.startswith("FLOOR"))
     yield _case("add_int16", test_add.build((4, 1, 3), (1, 5, 3), quantization=(2e-4, 1e-4, 3e-4), dtype=DType.INT16))
     yield _case("add_constant", test_add.build((2, 5), (1,), constant=True))
     for k, shapes in enumerate((((1, 3, 4, 5), (5,)), ((2, 3, 5), (3, 5)), ((3, 4), (1,)))):
@@ -131,6 +166,17 @@ def _binary() -> Iterator[Case]:
             constants={1: divisor},
         )
         yield _case(f"div_{k}", builder)
+    builder = test_binary.build(
+        "DIV",
+        ((3, 4, 5), (5,)),
+        attrs=DivAttrs(),
+        quantization=(0.5, 0.02, 0.5),
+        zero_points=(4, -3, 7),
+        constants={1: [1, -128, 127, 60, -4]},
+    )
+    yield _case("div_per_channel", builder)
+    builder = test_binary.build("DIV", ((3, 4), (3, 4)), attrs=DivAttrs(), quantization=(0.5, 0.02, 0.5))
+    yield _numpy("div_computed", builder)
 
 
 def _logic() -> Iterator[Case]:
@@ -155,6 +201,8 @@ def _logic() -> Iterator[Case]:
             yield _case(f"{kind.lower()}_{k}", builder)
     selections = (((3, 5), (3, 5), (3, 5)), ((3, 1), (3, 4), (1,)), ((2, 1, 4), (1,), (3, 1)))
     for k, operands in enumerate(selections):
+        if k == 0:
+            yield _numpy("select", test_comparison.select(operands, kind="SELECT"))
         yield _case(f"select_v2_{k}", test_comparison.select(operands))
         yield _case(f"select_v2_int16_{k}", test_comparison.select(operands, DType.INT16))
 
@@ -184,6 +232,8 @@ def _reductions() -> Iterator[Case]:
             for kind in ("MEAN", "SUM"):
                 wide = test_reduction.reduce(kind, shape, axes, keep=keep, quantization=(5e-4, 2e-3), dtype=DType.INT16)
                 yield _case(f"{kind.lower()}_int16_{k}", wide)
+        truth = test_reduction.reduce("REDUCE_ALL", shape, axes, keep=keep, dtype=DType.BOOL)
+        yield _case(f"reduce_all_{k}", truth)
         for kind in ("REDUCE_MAX", "REDUCE_MIN"):
             yield _case(f"{kind.lower()}_{k}", test_reduction.reduce(kind, shape, axes, keep=keep))
         for kind in ("ARG_MAX", "ARG_MIN"):

@@ -230,6 +230,9 @@ def _lstm() -> Iterator[tuple[str, ModelBuilder]]:
     build = test_unidirectional_sequence_lstm.build
     yield "lstm", build(1, 5, 6, 7, zero_points=(-3, 4))
     yield "lstm_time_major", build(2, 3, 4, 5, time_major=True, zero_points=(-128, 0), cell_scale=2.0**-9, seed=2)
+    wide: dict[str, Any] = {"dtype": DType.INT16, "input_scale": 1e-4, "hidden_scale": 2.0**-15}
+    yield "lstm_int16", build(2, 5, 6, 7, **wide)
+    yield "lstm_int16_time_major", build(2, 4, 3, 5, time_major=True, clip=0.7, cell_scale=2.0**-9, seed=6, **wide)
     yield "lstm_batches", build(3, 2, 5, 4, zero_points=(10, -20), cell_scale=2.0**-13, seed=3)
     yield "lstm_clip", build(1, 4, 8, 3, clip=0.5, zero_points=(0, 0), cell_scale=2.0**-15, seed=4)
     yield (

@@ -1,6 +1,6 @@
 """Operators that move, pad, join, part and resize, and variables.
 
-Not here, for TFLite Micro has no kernel: TILE, uint8.
+Not here, for TFLite Micro has no kernel: uint8.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from tests.cases.case import Case
 from tests.ops import layout
 from tests.ops import test_movement as movement
 from tests.ops import test_resize as resize
+from tests.ops import test_shape as shapes
 from tests.ops import test_state as state
 from tests.support.compare import random_values
 from tests.support.tflite_writer import GraphBuilder, ModelBuilder
 from tinyops.graph import DType
 from tinyops.ops.concatenation import ConcatenationAttrs
+from tinyops.ops.div import DivAttrs
 from tinyops.ops.gather import GatherAttrs
 from tinyops.ops.pack import PackAttrs
 from tinyops.ops.strided_slice import StridedSliceAttrs
@@ -29,7 +31,7 @@ def cases() -> Iterator[Case]:
     groups = (_shapes(), _pads(), _joins(), _parts(), _rearranged(), _blocks(), _lookups(), _resized(), _variables())
     for group in groups:
         for name, builder in group:
-            yield Case(name, builder.build()[1])
+            yield Case(name, builder.build()[1], numpy=name.startswith("tile"))
 
 
 def _shapes() -> _Named:
@@ -42,6 +44,23 @@ def _shapes() -> _Named:
     yield "expand_dims_first", layout.expand_dims((3, 5), 0)
     yield "expand_dims_last", layout.expand_dims((3, 5), -1, _INT16)
     yield "expand_dims_middle", layout.expand_dims((2, 3, 5), 1)
+    yield "shape", _extents("SHAPE")
+    yield "zeros_like", _extents("ZEROS_LIKE")
+    yield "reshape_by_shape", shapes.dynamic_batch()
+    yield "fill", layout.fill((2, 3, 5))
+    yield "fill_int32", layout.fill((7,), _INT32)
+
+
+def _extents(kind: str) -> ModelBuilder:
+    """What is made of the first input's shape, times the second input."""
+    builder = ModelBuilder()
+    g = builder.graph()
+    x, y = g.tensor((3, 5), _INT32), g.tensor((2,) if kind == "SHAPE" else (3, 5), _INT32)
+    made, z = (g.tensor(g.tensors[y].shape, _INT32) for _ in range(2))
+    g.op(kind, [x], [made])
+    g.op("MUL" if kind == "SHAPE" else "MAXIMUM", [made, y], [z])
+    g.inputs, g.outputs = (x, y), (z,)
+    return builder
 
 
 def _pads() -> _Named:
@@ -137,6 +156,15 @@ def _blocks() -> _Named:
     yield "depth_to_space_batch", layout.depth_to_space((2, 1, 2, 9), 3)
     yield "depth_to_space_channels", layout.depth_to_space((1, 3, 2, 20), 2)
     yield "space_to_batch", layout.space_to_batch((2, 4, 6, 3), [2, 3], [(0, 0), (0, 0)])
+    yield "update_slice_constant", layout.update_slice((1, 6, 4), (1, 2, 4), [0, 3, 0])
+    yield "update_slice_computed", layout.update_slice((3, 5), (2, 2), None)
+    yield "update_slice_int16", layout.update_slice((4, 3), (1, 3), None, _INT16)
+    yield "update_slice_cache", _cache()
+    yield "reverse_v2_last", layout.reverse((3, 4, 5), [2])
+    yield "reverse_v2_rows", layout.reverse((2, 4, 3), [0, 1], _INT32)
+    yield "reverse_v2_int16", layout.reverse((2, 3, 3, 2), [1, 2], _INT16)
+    yield "tile_rows", layout.tile((2, 3), [3, 1])
+    yield "tile_all", layout.tile((2, 1, 3), [2, 3, 2], _INT16)
     yield "space_to_batch_one_axis", layout.space_to_batch((1, 8, 5), [4], [(0, 0)])
     yield "space_to_batch_padded", _there_and_back((1, 5, 6, 3), (2, 3), ((2, 1), (3, 0)))
     yield "space_to_batch_uneven", _there_and_back((2, 7, 5, 1), (4, 2), ((5, 8), (1, 2)))
@@ -166,6 +194,9 @@ def _lookups() -> _Named:
     yield "gather_columns", layout.gather((3, 5, 2), [[4, 1], [1, 0]], 1)
     yield "gather_one", layout.gather((2, 3, 4), 2, -1)
     yield "gather_batches", layout.gather((2, 3, 4), [[0, 2], [1, 1]], 1, 1)
+    yield "gather_nd_pixels", layout.gather_nd((3, 4, 5), [[2, 0], [0, 3], [1, 1]])
+    yield "gather_nd_elements", layout.gather_nd((3, 2, 2), [[[2, 0, 1], [0, 1, 1]]])
+    yield "gather_nd_computed", _computed_coordinates()
     yield "gather_computed", _computed_lookup("GATHER")
     yield "embedding_lookup_computed", _computed_lookup("EMBEDDING_LOOKUP")
     yield "embedding_lookup_wide", _computed_lookup("EMBEDDING_LOOKUP", (3, 2, 5))
@@ -183,6 +214,43 @@ def _computed_lookup(kind: str, table: tuple[int, ...] = (6, 7)) -> ModelBuilder
         g.op(kind, [rows, indices], [y], GatherAttrs(0))
     else:
         g.op(kind, [indices, rows], [y])
+    g.inputs, g.outputs = (x,), (y,)
+    return builder
+
+
+def _cache() -> ModelBuilder:
+    """A variable of eight rows of which each invocation replaces one, at a computed place."""
+    builder = ModelBuilder()
+    g = builder.graph()
+    x, place = movement.value(g, (1, 5), DType.INT8), g.tensor((2,), _INT32)
+    scores, best = movement.value(g, (8,), DType.INT8), g.tensor((), _INT32)
+    g.op("ARG_MAX", [scores, g.constant(0)], [best])
+    g.op("PACK", [best, g.constant(0)], [place], PackAttrs(2, 0))
+    handle, read = _variable(g, "cache", (8, 5))
+    y = movement.value(g, (8, 5), DType.INT8, 3)
+    g.op("DYNAMIC_UPDATE_SLICE", [read, x, place], [y])
+    g.op("ASSIGN_VARIABLE", [handle, y], [])
+    g.inputs, g.outputs = (x, scores), (y,)
+    return builder
+
+
+def _computed_coordinates() -> ModelBuilder:
+    """Pixels of a constant image at the rows and columns of the largest elements of the input's rows."""
+    builder = ModelBuilder()
+    g = builder.graph()
+    x = movement.value(g, (2, 6), DType.INT8)
+    place, coordinates = g.tensor((2,), _INT32), g.tensor((2, 2), _INT32)
+    row, column = g.tensor((2,), _INT32), g.tensor((2,), _INT32)
+    pixels = g.tensor((2, 3, 4), scale=0.5, data=random_values(1, (2, 3, 4)))
+    y = movement.value(g, (2, 4), DType.INT8)
+    width = g.constant(3)
+    g.op("ARG_MAX", [x, g.constant(1)], [place])
+    g.op("DIV", [place, width], [row], DivAttrs())
+    back = g.tensor((2,), _INT32)
+    g.op("MUL", [row, width], [back])
+    g.op("SUB", [place, back], [column])
+    g.op("PACK", [row, column], [coordinates], PackAttrs(2, 1))
+    g.op("GATHER_ND", [pixels, coordinates], [y])
     g.inputs, g.outputs = (x,), (y,)
     return builder
 

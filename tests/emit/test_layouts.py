@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.reference_models import own_models
-from tinyops.emit.c import emit_library, layouts, next_command
+from tinyops.emit.c import emit_library, layouts, library_sources, next_command
 from tinyops.emit.c.layout import layout, read_layout
 from tinyops.emit.files import write_files
 from tinyops.emit.golden import make_golden
 from tinyops.errors import TinyopsError, UsageError
+from tinyops.features import ModelFeatures, read_settings
 from tinyops.lower.compile import compile_model
-from tinyops.lower.program import Program
 from tinyops.resources import data_dir
 
 PASSED = "0 mismatching bytes: passed"
@@ -155,10 +155,19 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _emit(path: Path, name: str, folder: Path) -> Program:
+#: Models that are written with a front end, so that every build system compiles and runs one.
+_FEATURES = {"motions": {"kind": "imu", "axes": 6, "scale": 0.01, "every": 30}}
+
+
+def _emit(path: Path, name: str, folder: Path) -> int:
+    """Write the library of a model; how many C files it has."""
     compiled = compile_model(path, name=path.stem)
-    write_files(folder, emit_library(compiled.program, make_golden(compiled.model, 3), name))
-    return compiled.program
+    tensors = [port.tensor for port in compiled.program.inputs]
+    table = _FEATURES.get(path.stem)
+    features = ModelFeatures.of(read_settings(table, "test"), tensors) if table else None
+    golden = make_golden(compiled.model, 3, features=features)
+    write_files(folder, emit_library(compiled.program, golden, name, features=features))
+    return len(library_sources(compiled.program, features))
 
 
 @pytest.fixture(params=own_models(), ids=lambda path: path.stem)
@@ -240,8 +249,10 @@ def test_make(model: Path, tmp_path: Path) -> None:
     stage = tmp_path / "stage" / "opt" / "net"
     installed = sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
     name = model.stem
+    front_end = [f"include/{name}_features.h", "include/to_imu.h"] if name in _FEATURES else []
     assert installed == [
         f"include/{name}.h",
+        *front_end,
         f"lib/lib{name}.a",
         f"lib/pkgconfig/{name}.pc",
         f"share/licenses/{name}/LICENSE",
@@ -289,7 +300,7 @@ def test_arduino(model: Path, tmp_path: Path) -> None:
     assert fields["category"] == "Data Processing"  # one of the list in Arduino's library specification
     assert (tmp_path / "lib" / "src" / fields["includes"]).is_file()
     keywords = (tmp_path / "lib" / "keywords.txt").read_text().splitlines()[1:]
-    header = (tmp_path / "lib" / "src" / f"{model.stem}.h").read_text()
+    header = "".join(path.read_text() for path in (tmp_path / "lib" / "src").glob(f"{model.stem}*.h"))
     for line in keywords:
         word, kind = line.split("\t")
         assert kind in ("KEYWORD1", "KEYWORD2", "LITERAL1")
@@ -319,7 +330,7 @@ def test_platformio(model: Path, tmp_path: Path) -> None:
 def test_zephyr(model: Path, tmp_path: Path) -> None:
     """The sample with the part of Zephyr's CMake functions that it uses; without the option nothing is built."""
     name = model.stem
-    program = _emit(model, "zephyr", tmp_path / "lib")
+    sources = _emit(model, "zephyr", tmp_path / "lib")
     module = (tmp_path / "lib" / "zephyr" / "module.yml").read_text()
     for key, file in (("cmake", "CMakeLists.txt"), ("kconfig", "")):
         found = re.search(rf"^  {key}: (\S+)$", module, re.MULTILINE)
@@ -334,7 +345,7 @@ def test_zephyr(model: Path, tmp_path: Path) -> None:
     expected = re.search(r'regex:\n +- "(.*)"', (sample / "sample.yaml").read_text())
     assert expected is not None
     assert expected[1] in output
-    assert len(list((tmp_path / "build" / "module").rglob("*.o"))) == 2 + len(program.kernels)
+    assert len(list((tmp_path / "build" / "module").rglob("*.o"))) == sources
     _write(sample / "prj.conf", "")
     _run("cmake", "-S", sample, "-B", tmp_path / "without", f"-DZephyr_DIR={base}", ZEPHYR_BASE=str(base))
     assert "the_module" not in _run("cmake", "--build", tmp_path / "without", "--target", "help")
@@ -343,7 +354,7 @@ def test_zephyr(model: Path, tmp_path: Path) -> None:
 @needs_cmake
 def test_esp_idf(model: Path, tmp_path: Path) -> None:
     """The example project with the part of ESP-IDF's CMake functions that it uses."""
-    program = _emit(model, "esp-idf", tmp_path / "component")
+    sources = _emit(model, "esp-idf", tmp_path / "component")
     manifest = (tmp_path / "component" / "idf_component.yml").read_text()
     assert re.search(r'^version: "\d+\.\d+\.\d+"$', manifest, re.MULTILINE)
     assert re.search(r'^license: "Apache-2\.0"$', manifest, re.MULTILINE)
@@ -357,17 +368,17 @@ def test_esp_idf(model: Path, tmp_path: Path) -> None:
     output = _run(tmp_path / "build" / "firmware")
     assert PASSED in output
     assert "10 us per invocation" in output
-    assert len(list((tmp_path / "build" / "component").rglob("*.o"))) == 2 + len(program.kernels)
+    assert len(list((tmp_path / "build" / "component").rglob("*.o"))) == sources
 
 
 @needs_make
 def test_riot_module(model: Path, tmp_path: Path) -> None:
     """The example application with the part of RIOT's Makefiles that it uses."""
-    program = _emit(model, "riot-module", tmp_path / "lib")
+    sources = _emit(model, "riot-module", tmp_path / "lib")
     riot = tmp_path / "RIOT"
     _write(riot / "Makefile.include", _RIOT_APPLICATION)
     _write(riot / "Makefile.base", _RIOT_BASE)
     example = tmp_path / "lib" / "example"
     _run("make", "-C", example, RIOTBASE=str(riot))
     assert PASSED in _run(example / "bin" / f"{model.stem}_example")
-    assert len(list((example / "bin" / model.stem).glob("*.o"))) == 2 + len(program.kernels)
+    assert len(list((example / "bin" / model.stem).glob("*.o"))) == sources

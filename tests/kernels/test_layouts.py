@@ -25,6 +25,9 @@ LAYOUT = {
     "space_to_batch": layout.batched(DTYPES),
     "gather": layout.gathers(computed=False, dtypes=DTYPES),
     "gather_computed": layout.gathers(computed=True, dtypes=DTYPES),
+    "gather_nd": layout.coordinates(computed=False, dtypes=DTYPES),
+    "gather_nd_computed": layout.coordinates(computed=True, dtypes=DTYPES),
+    "update_slice": layout.updates(DTYPES),
     "nearest": test_resize.resizes(test_resize.NEAREST, DTYPES),
     "bilinear": test_resize.resizes(test_resize.BILINEAR),
 }
@@ -44,6 +47,7 @@ def test_parts(c: Kernels, data: st.DataObject, shape: tuple[int, ...], dtype: D
     verify(c, layout.pack(shape, parts, data.draw(st.integers(0, len(shape))), dtype), seed)
     verify(c, layout.padv2(shape, [(1, axis)] * len(shape), parts % 2, dtype), seed)
     verify(c, layout.expand_dims(shape, axis, dtype), seed)
+    verify(c, layout.fill(shape, dtype), seed)
     verify(c, layout.squeeze((*shape, 1), [-1], dtype), seed)
     verify(c, layout.embedding_lookup((*shape, parts), 3, dtype), seed)
 

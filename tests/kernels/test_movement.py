@@ -144,13 +144,15 @@ def test_take(c: Kernels, data: st.DataObject) -> None:
 def test_gather_stays_inside(c: Kernels, data: st.DataObject, at_end: bool) -> None:
     """Indices may be anything; what lies before and after the input cannot be read."""
     draw = data.draw
-    batches, outer, size, count, run = (draw(st.integers(1, n)) for n in (3, 3, 5, 4, 12))
-    x = _data(draw, (batches, outer, size, run), np.int8)
-    anything = st.one_of(st.integers(0, size - 1), st.sampled_from([-(2**31), -1, size, 2**31 - 1]))
-    indices = np.array([[draw(anything) for _ in range(count)] for _ in range(batches)], np.int32)
-    rows = np.clip(indices.astype(np.int64), 0, size - 1)
-    expected = np.stack([x[b][:, rows[b]] for b in range(batches)]).reshape(-1)
-    p = {"batches": batches, "outer": outer, "size": size, "count": count, "run": run}
+    batches, outer, count, run, depth = (draw(st.integers(1, n)) for n in (3, 3, 4, 12, 3))
+    extents = [draw(st.integers(1, 5)) for _ in range(depth)]
+    x = _data(draw, (batches, outer, *extents, run), np.int8)
+    anything = st.sampled_from([-(2**31), -1, 0, 1, 2, 4, 5, 2**31 - 1])
+    indices = np.array([[[draw(anything) for _ in extents] for _ in range(count)] for _ in range(batches)], np.int32)
+    rows = np.moveaxis(np.clip(indices.astype(np.int64), 0, np.array(extents) - 1), -1, 0)
+    expected = np.stack([x[b][(slice(None), *rows[:, b])] for b in range(batches)]).reshape(-1)
+    p: dict[str, Any] = {"batches": batches, "outer": outer, "size": math.prod(extents), "count": count, "run": run}
+    p |= {"depth": depth, "extents": (*extents, *(1,) * (5 - depth))}
     result = c.run("to_gather_any_b_c", p, [x, indices], (expected.size, np.int8), at_end=at_end)
     assert np.array_equal(result, expected)
 

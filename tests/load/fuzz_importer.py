@@ -1,6 +1,7 @@
 """Coverage-guided fuzzing of the importer: `python -m tests.load.fuzz_importer [libFuzzer options] CORPUS`.
 
-Whatever the bytes are, compiling them either works or raises a TinyopsError with a printable message.
+Whatever the bytes are, compiling them either works or raises a TinyopsError with a printable message; and a model that
+was imported can be written and imported again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ with atheris.instrument_imports(include=["tinyops", "flatbuffers", "tflite"]):
     from tinyops.lower.lowering import lower
     from tinyops.ops.base import supported
     from tinyops.passes import run_passes
+    from tinyops.save import write_tflite
 
     supported()
 
@@ -22,7 +24,10 @@ with atheris.instrument_imports(include=["tinyops", "flatbuffers", "tflite"]):
 def check_bytes(data: bytes) -> None:
     """One run; any exception but TinyopsError is a finding."""
     try:
-        lower(run_passes(load_tflite(data)), name="m", seconds=0.2)
+        model = load_tflite(data)
+        written = write_tflite(model)
+        assert write_tflite(load_tflite(written)) == written
+        lower(run_passes(model), name="m", seconds=0.2)
     except TinyopsError as error:
         message = str(error)
         assert message.replace("\n", "").isprintable(), message

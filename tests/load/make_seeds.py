@@ -50,6 +50,27 @@ def _dense(graph: GraphBuilder) -> None:
     graph.inputs, graph.outputs = (x,), (z,)
 
 
+def _narrow(graph: GraphBuilder) -> None:
+    """Weights of int4, float16 and (hybrid) int8, and weights with fake quantization."""
+    x = graph.tensor([1, 5], scale=0.5)
+    integers = graph.tensor([3, 5], DType.INT4, scale=0.25, data=np.arange(15) - 8)
+    y = _add(graph, "FULLY_CONNECTED", [x, integers, None], [1, 3])
+    floats = DType.FLOAT32
+    start, half = graph.tensor([1, 3], floats), graph.tensor([2, 3], DType.FLOAT16, data=np.arange(6) / 4)
+    graph.op("DEQUANTIZE", [y], [start], NoAttrs())
+    weights, rounded = graph.tensor([2, 3], floats), graph.tensor([2, 2], floats)
+    trained = graph.tensor([2, 2], floats, data=[[1, 2], [-1, 0]])
+    graph.op("DEQUANTIZE", [half], [weights], NoAttrs())
+    graph.op("FAKE_QUANT", [trained], [rounded], _attrs("FAKE_QUANT", min=-1.0, max=1.0))
+    hybrid = graph.tensor([1, 2], scale=0.5, data=[3, 4])
+    before = start
+    for matrix, units in ((weights, 2), (rounded, 2), (hybrid, 1)):
+        after = graph.tensor([1, units], floats)
+        graph.op("FULLY_CONNECTED", [before, matrix, None], [after], _attrs("FULLY_CONNECTED"))
+        before = after
+    graph.inputs, graph.outputs = (x,), (before,)
+
+
 def _movement(graph: GraphBuilder) -> None:
     x = graph.tensor([1, 4, 3], scale=0.5)
     begin, end, step = (graph.constant(values) for values in ([0, 1, 0], [1, 3, 3], [1, 1, 1]))
@@ -87,7 +108,7 @@ def _state(model: ModelBuilder) -> None:
 
 def seeds() -> Iterator[tuple[str, bytes]]:
     """(file name, content) of each seed."""
-    for build in (_convolution, _dense, _movement, _arithmetic):
+    for build in (_convolution, _dense, _narrow, _movement, _arithmetic):
         model = ModelBuilder()
         build(model.graph())
         yield f"{build.__name__[1:]}.tflite", model.build()[1]

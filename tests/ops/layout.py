@@ -181,6 +181,43 @@ def embedding_lookup(table: Shape, count: int, dtype: DType = INT8, seed: int = 
     return builder
 
 
+def reverse(shape: Shape, axes: Sequence[int], dtype: DType = INT8) -> ModelBuilder:
+    return build("REVERSE_V2", shape, [shape], [axes], dtype=dtype)
+
+
+def gather_nd(shape: Shape, indices: Any, dtype: DType = INT8, computed: bool = False) -> ModelBuilder:
+    """`indices` are constant, or their shape where they are computed."""
+    builder = ModelBuilder()
+    g = builder.graph()
+    x = value(g, shape, dtype)
+    taken = g.tensor(indices, DType.INT32) if computed else g.constant(indices)
+    extents = g.tensors[taken].shape
+    y = value(g, (*extents[:-1], *shape[extents[-1] :]), dtype)
+    g.op("GATHER_ND", [x, taken], [y])
+    g.inputs, g.outputs = (x, taken) if computed else (x,), (y,)
+    return builder
+
+
+def update_slice(shape: Shape, box: Shape, start: Sequence[int] | None, dtype: DType = INT8) -> ModelBuilder:
+    """`start` is None where it is computed."""
+    builder = ModelBuilder()
+    g = builder.graph()
+    x, part, y = (value(g, s, dtype) for s in (shape, box, shape))
+    place = g.tensor((len(shape),), DType.INT32) if start is None else g.constant(start)
+    g.op("DYNAMIC_UPDATE_SLICE", [x, part, place], [y])
+    g.inputs, g.outputs = (x, part, place) if start is None else (x, part), (y,)
+    return builder
+
+
+def fill(shape: Shape, dtype: DType = INT8) -> ModelBuilder:
+    builder = ModelBuilder()
+    g = builder.graph()
+    x, y = value(g, (), dtype), value(g, shape, dtype)
+    g.op("FILL", [g.constant(shape), x], [y])
+    g.inputs, g.outputs = (x,), (y,)
+    return builder
+
+
 def some_shape(draw: Draw, low: int = 1, high: int = 5, most: int = 5) -> Shape:
     return tuple(draw(st.lists(st.integers(low, high), min_size=1, max_size=most)))
 
@@ -239,11 +276,19 @@ def _tile(draw: Draw, dtype: DType) -> ModelBuilder:
     return tile(shape, [draw(st.integers(1, 3)) for _ in shape], dtype)
 
 
+def _reverse(draw: Draw, dtype: DType) -> ModelBuilder:
+    """Neighbouring axes, as TFLite Micro wants them."""
+    shape = some_shape(draw)
+    first = draw(st.integers(0, len(shape) - 1))
+    return reverse(shape, range(first, draw(st.integers(first + 1, len(shape)))), dtype)
+
+
 REARRANGEMENTS = {
     "BATCH_TO_SPACE_ND": _batch_to_space,
     "BROADCAST_TO": _broadcast_to,
     "DEPTH_TO_SPACE": _depth_to_space,
     "MIRROR_PAD": _mirror_pad,
+    "REVERSE_V2": _reverse,
     "SLICE": _slice,
     "SPACE_TO_DEPTH": _space_to_depth,
     "TILE": _tile,
@@ -266,6 +311,25 @@ def gathers(draw: st.DrawFn, computed: bool, dtypes: Sequence[DType] = (INT8,)) 
         batch -= len(extents)
     dtype = draw(st.sampled_from(list(dtypes)))
     return gather(shape, extents if computed else indices, axis - negative * len(shape), batch, dtype, computed), seed
+
+
+@st.composite
+def coordinates(draw: st.DrawFn, computed: bool, dtypes: Sequence[DType] = (INT8,)) -> tuple[ModelBuilder, int]:
+    """GATHER_ND."""
+    shape = some_shape(draw, high=4, most=5)
+    extents = (*draw(st.lists(st.integers(1, 3), max_size=2)), draw(st.integers(1, len(shape))))
+    seed = draw(SEEDS)
+    indices = np.random.default_rng(seed).integers(0, shape[: extents[-1]], extents)
+    return gather_nd(shape, extents if computed else indices, draw(st.sampled_from(list(dtypes))), computed), seed
+
+
+@st.composite
+def updates(draw: st.DrawFn, dtypes: Sequence[DType] = (INT8,)) -> tuple[ModelBuilder, int]:
+    """DYNAMIC_UPDATE_SLICE, at places inside and outside."""
+    shape = some_shape(draw, high=4)
+    box = tuple(draw(st.integers(1, n)) for n in shape)
+    start = draw(st.one_of(st.none(), st.tuples(*(st.integers(-2, n + 1) for n in shape))))
+    return update_slice(shape, box, start, draw(st.sampled_from(list(dtypes)))), draw(SEEDS)
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator as operator_
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from tests.support.compare import ACTIVATIONS, SEEDS, ZERO_POINTS, assert_same, random_values, scales
 from tests.support.tflite_writer import ModelBuilder
+from tests.support.tflm import ORACLE
 from tinyops.errors import ModelError
 from tinyops.graph import DType
 from tinyops.ops import check
+from tinyops.ops.add import AddAttrs
 from tinyops.ops.base import Activation, operator
 from tinyops.ops.div import DivAttrs
 from tinyops.ops.interpreter import Interpreter
@@ -108,6 +111,56 @@ def test_quantized_equals_tflite_micro(kind: str, data: st.DataObject) -> None:
     assert_same(*data.draw(quantized(kind)))
 
 
+INT32 = (DType.INT32, DType.INT32, DType.INT32)
+#: Kinds that take int32 values as they are, and the class of their attributes.
+INTEGER: dict[str, Any] = {
+    "ADD": AddAttrs,
+    "SUB": SubAttrs,
+    "MUL": MulAttrs,
+    "SQUARED_DIFFERENCE": None,
+    "DIV": DivAttrs,
+    "FLOOR_DIV": None,
+    "FLOOR_MOD": None,
+}
+
+
+@st.composite
+def integers(draw: st.DrawFn, kind: str, dtypes: tuple[DType, ...] = (DType.INT32,)) -> tuple[ModelBuilder, int]:
+    """Divisors are constants other than 0."""
+    dtype = draw(st.sampled_from(dtypes))
+    shapes = draw(broadcast_shapes())
+    constants = draw_constants(draw, shapes, (dtype, dtype))
+    if kind in ("DIV", "FLOOR_DIV", "FLOOR_MOD"):
+        divisors = random_values(draw(SEEDS), shapes[1], dtype) >> draw(st.integers(0, dtype.itemsize * 8 - 2))
+        constants = {1: np.where(np.isin(divisors, [0, -1]), 7, divisors)}  # TFLite Micro dies on lowest / -1
+    attributes = INTEGER[kind]
+    attrs = attributes and attributes(Activation.NONE if kind == "ADD" else draw(ACTIVATIONS))
+    builder = build(
+        kind, (shapes[0], shapes[1]), attrs=attrs, dtypes=(dtype, dtype, dtype), quantization=None, constants=constants
+    )
+    return builder, draw(SEEDS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in INTEGER if not kind.startswith("FLOOR")])
+@given(data=st.data())
+def test_int32_equals_tflite_micro(kind: str, data: st.DataObject) -> None:
+    assert_same(*data.draw(integers(kind)))
+
+
+@pytest.mark.parametrize(("kind", "function"), [("FLOOR_DIV", operator_.floordiv), ("FLOOR_MOD", operator_.mod)])
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.INT16, DType.INT32])
+def test_division_rounds_down(kind: str, function: Any, dtype: DType) -> None:
+    # TFLite Micro has float32 alone. Source: FloorDiv and FloorMod of TFLite's kernels, which are Python's // and %.
+    info = np.iinfo(dtype.numpy)
+    values = [info.min, info.min + 1, -9, -8, -7, -1, 0, 1, 7, 8, 9, info.max]
+    divisors = [info.min, -8, -3, -1, 1, 3, 8, info.max]
+    shapes: Shapes = ((len(values), 1), (len(divisors),))
+    builder = build(kind, shapes, dtypes=(dtype,) * 3, quantization=None, constants={1: divisors})
+    (got,) = Interpreter(builder.build()[0]).run(np.array(values, dtype.numpy).reshape(-1, 1))
+    expected = np.array([[function(x, y) for y in divisors] for x in values])
+    np.testing.assert_array_equal(got, expected.astype(dtype.numpy))  # the lowest value // -1 wraps
+
+
 @st.composite
 def extremes(draw: st.DrawFn, kind: str) -> tuple[ModelBuilder, int]:
     dtype = draw(st.sampled_from([DType.INT8, DType.INT16, DType.INT32]))
@@ -129,23 +182,25 @@ def test_extremes_equal_tflite_micro(kind: str, data: st.DataObject) -> None:
 
 
 @st.composite
-def quotients(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
-    """Final shifts of 31 at most, beyond which TFLite Micro stops."""
+def quotients(draw: st.DrawFn, computed: bool = False) -> tuple[ModelBuilder, int]:
+    """Final shifts of 31 at most, beyond which TFLite Micro stops, unless the divisor is computed."""
     zeros = draw(ZERO_POINTS), draw(ZERO_POINTS), draw(ZERO_POINTS)
-    divisor = draw(st.integers(-128, 127).filter(lambda q: q != zeros[1]))
+    shapes = draw(broadcast_shapes(rank=4))
+    divisors = random_values(draw(SEEDS), shapes[1])
+    if draw(st.booleans()):
+        divisors = np.full(shapes[1], draw(st.integers(-128, 127)), np.int8)
+    divisors = np.where(divisors == zeros[1], zeros[1] - 1 if zeros[1] > 0 else zeros[1] + 1, divisors)
     scale = draw(scales(-6, 3)), draw(scales(-6, 3))
     ratio = math.log2(scale[0] / scale[1])
-    exponent = draw(st.floats(ratio - 22, ratio - math.log2(abs(divisor - zeros[1])) - 1.5))
+    largest = np.abs(divisors.astype(np.int64) - zeros[1]).max()
+    exponent = draw(st.floats(ratio - 22, ratio - math.log2(largest) - 1.5))
     builder = build(
         "DIV",
-        (
-            tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))),
-            draw(st.sampled_from([(), (1,), (1, 1)]))[:1],
-        ),
+        (shapes[0], shapes[1]),
         attrs=DivAttrs(draw(ACTIVATIONS)),
         quantization=(*scale, float(np.float32(2.0**exponent))),
         zero_points=zeros,
-        constants={1: divisor},
+        constants=None if computed else {1: divisors},
     )
     return builder, draw(SEEDS)
 
@@ -153,6 +208,22 @@ def quotients(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
 @given(quotients())
 def test_div_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
     assert_same(*case)
+
+
+def test_div_by_computed_values_equals_tflite_micro() -> None:
+    builder = build("DIV", ((255, 1), (4,)), attrs=DivAttrs(), quantization=(0.5, 0.25, 0.02), zero_points=(3, 9, -2))
+    model, data = builder.build()
+    inputs = [np.arange(-128, 127).astype(np.int8).reshape(-1, 1), np.array([-128, 8, 10, 127], np.int8)]
+    expected = ORACLE.run(data, [inputs])[0].outputs[0]
+    np.testing.assert_array_equal(Interpreter(model).run(*inputs)[0], expected)
+
+
+def test_a_computed_divisor_of_zero_counts_as_one() -> None:
+    builder = build("DIV", ((256,), (1,)), attrs=DivAttrs(), quantization=(0.5, 0.5, 1.0), zero_points=(0, 9, 0))
+    interpreter = Interpreter(builder.build()[0])
+    values = np.arange(-128, 128).astype(np.int8)
+    by_zero, by_one = (interpreter.run(values, np.array([d], np.int8))[0].copy() for d in (9, 10))
+    np.testing.assert_array_equal(by_zero, by_one)
 
 
 def test_a_quotient_below_half_a_step_is_zero() -> None:
@@ -192,12 +263,15 @@ INT16 = (DType.INT16, DType.INT16, DType.INT16)
         (build("SQUARED_DIFFERENCE", ((4,), (4,)), quantization=(2.0**20, 1.0, 2.0**-20)), "scale ratio"),
         (build("PRELU", ((4,), (4,)), dtypes=INT16), "the slope is int16"),
         (build("MINIMUM", ((4,), (4,)), dtypes=(DType.INT8, DType.INT16, DType.INT8)), "input 1 is int16"),
-        (build("DIV", ((4,), (4,)), attrs=DivAttrs()), "computed at run time"),
-        (build("DIV", ((4,), (4,)), attrs=DivAttrs(), constants={1: [1, 2, 3, 4]}), "several values"),
+        (build("DIV", ((4,), (4,)), attrs=DivAttrs(), dtypes=INT32), "computed at run time"),
         (build("DIV", ((4,), ()), attrs=DivAttrs(), zero_points=(0, 9, 0), constants={1: 9}), "division by 0"),
-        (build("DIV", ((4,), (2, 1)), attrs=DivAttrs(), constants={1: 1}), "shape"),
+        (build("DIV", ((4,), (4,)), attrs=DivAttrs(), constants={1: [1, 2, 0, 3]}), "division by 0"),
         (build("DIV", ((4,), ()), attrs=DivAttrs(), quantization=(1.0, 2.0**-20, 2.0**-20), constants={1: 1}), "ratio"),
         (build("DIV", ((4,), (4,)), attrs=DivAttrs(), dtypes=INT16, constants={1: 1}), "int16"),
+        (build("DIV", ((4,), (4,)), attrs=DivAttrs(), dtypes=INT32, constants={1: [1, 2, 0, 3]}), "division by 0"),
+        (build("ADD", ((4,), (4,)), attrs=AddAttrs(Activation.RELU), dtypes=INT32), "a fused activation"),
+        (build("FLOOR_DIV", ((4,), (4,)), dtypes=INT32), "computed at run time"),
+        (build("FLOOR_MOD", ((4,), ()), dtypes=INT32, constants={1: 0}), "division by 0"),
     ],
 )
 def test_refused(builder: ModelBuilder, message: str) -> None:

@@ -76,12 +76,12 @@ def test_logical_operators_equal_tflite_micro(case: tuple[ModelBuilder, int]) ->
     assert_same(*case)
 
 
-def select(shapes: tuple[tuple[int, ...], ...], dtype: DType = DType.INT8) -> ModelBuilder:
+def select(shapes: tuple[tuple[int, ...], ...], dtype: DType = DType.INT8, kind: str = "SELECT_V2") -> ModelBuilder:
     builder = ModelBuilder()
     g = builder.graph()
     x = g.tensor(shapes[0], DType.BOOL)
     a, b, y = (g.tensor(shape, dtype, scale=0.1) for shape in (*shapes[1:], np.broadcast_shapes(*shapes)))
-    g.op("SELECT_V2", [x, a, b], [y])
+    g.op(kind, [x, a, b], [y])
     g.inputs, g.outputs = (x, a, b), (y,)
     return builder
 
@@ -111,6 +111,7 @@ def _compare(shapes: Shapes, a: DType, result: DType = DType.BOOL, scale: float 
         (build("EQUAL", ((4,), (4,)), dtypes=(DType.INT8, DType.INT8, DType.BOOL), quantization=None), "quantized"),
         (build("LOGICAL_AND", ((4,), (4,))), "input 0 is int8"),
         (select(((4,), (4,), (4,)), DType.INT32), "input 1 is int32"),
+        (select(((1,), (4,), (4,)), kind="SELECT"), "input 0 has shape [1]"),
     ],
 )
 def test_refused(builder: ModelBuilder, message: str) -> None:

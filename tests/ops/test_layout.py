@@ -19,14 +19,18 @@ from tests.ops.layout import (
     batched,
     broadcast_to,
     build,
+    coordinates,
     depth_to_space,
     embedding_lookup,
     expand_dims,
+    fill,
     gather,
+    gather_nd,
     gathers,
     mirror_pad,
     pack,
     padv2,
+    reverse,
     slice_,
     some_shape,
     space_to_batch,
@@ -36,6 +40,8 @@ from tests.ops.layout import (
     tile,
     transpose,
     unpack,
+    update_slice,
+    updates,
 )
 from tests.ops.test_movement import SHAPES, rules_and_view
 from tests.support.compare import SEEDS, ZERO_POINTS, Array, assert_same, random_values
@@ -56,6 +62,7 @@ _ORACLE: dict[str, set[DType]] = {
     "BROADCAST_TO": {INT8, DType.INT16, DType.INT32, DType.UINT8},
     "DEPTH_TO_SPACE": {INT8},
     "MIRROR_PAD": {INT8},
+    "REVERSE_V2": {INT8, DType.INT16, DType.INT32, DType.UINT8, DType.BOOL},
     "SLICE": {INT8, DType.INT16, DType.INT32, DType.BOOL},
     "SPACE_TO_DEPTH": {INT8},
     "TRANSPOSE": {INT8, DType.INT16},
@@ -121,6 +128,44 @@ def test_gather_of_computed_indices_equals_tflite_micro(case: tuple[ModelBuilder
     indices = np.random.default_rng(seed).integers(0, x.shape[axis], taken.shape).astype(np.int32)
     ours, theirs = _outputs(builder, [random_values(seed, x.shape), indices])
     np.testing.assert_array_equal(ours, theirs)
+
+
+@given(coordinates(computed=False))
+def test_gather_nd_of_constant_coordinates_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
+    assert_same(*case)
+
+
+@given(coordinates(computed=True))
+def test_gather_nd_of_computed_coordinates_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
+    builder, seed = case
+    x, taken = (builder.graphs[0].tensors[t] for t in builder.graphs[0].inputs)
+    indices = np.random.default_rng(seed).integers(0, x.shape[: taken.shape[-1]], taken.shape).astype(np.int32)
+    ours, theirs = _outputs(builder, [random_values(seed, x.shape), indices])
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@given(updates([INT8, DType.INT16, DType.INT32]))
+def test_dynamic_update_slice_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
+    """Computed places are anywhere in int32, mostly out of range."""
+    assert_same(*case)
+
+
+@pytest.mark.parametrize("start", [[0, 0], [1, 2], [-5, 9]])
+def test_dynamic_update_slice_at_computed_places(start: list[int]) -> None:
+    inputs = [random_values(1, (3, 5)), random_values(2, (2, 3)), np.array(start, np.int32)]
+    ours, theirs = _outputs(update_slice((3, 5), (2, 3), None), inputs)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_reverse_of_axes_apart_from_each_other() -> None:
+    values = random_values(1, (2, 3, 4))
+    (got,) = Interpreter(reverse((2, 3, 4), [2, -3]).build()[0]).run(values)
+    np.testing.assert_array_equal(got, np.flip(values, (0, 2)))
+
+
+@given(SHAPES, st.sampled_from([INT8, DType.INT32]), SEEDS)
+def test_fill_equals_tflite_micro(shape: Shape, dtype: DType, seed: int) -> None:
+    assert_same(fill(shape, dtype), seed)
 
 
 @given(st.integers(1, 9), st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(1, 6), SEEDS)
@@ -236,6 +281,12 @@ def test_pack_of_the_first_axis_embeds() -> None:
         (gather((3, 2), [0, 3], 0), "indices 0 to 3"),
         (gather((3, 2), [-1, 2], 0), "indices -1 to 2"),
         (gather((3, 2), [[0], [1]], 0, 1), "batch_dims 1"),
+        (gather_nd((3, 2), [[0, 2]]), "coordinates out of range"),
+        (gather_nd((3, 2), (1, 3), computed=True), "coordinates of shape [1, 3]"),
+        (reverse((3, 2), [2]), "axis 2"),
+        (update_slice((3, 2), (2, 3), [0, 0]), "a box of shape [2, 3]"),
+        (update_slice((3, 2), (2, 2), [0]), "a place of shape [1]"),
+        (build("FILL", (2,), [(2,)], [[2]], dtype=DType.INT32), "computed at run time"),
     ],
 )
 def test_refused(builder: ModelBuilder, message: str) -> None:

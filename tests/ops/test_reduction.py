@@ -41,7 +41,8 @@ def reductions(draw: st.DrawFn, kind: str) -> tuple[ModelBuilder, int]:
     shape = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=5)))
     axes = draw(st.lists(st.integers(-len(shape), len(shape) - 1), min_size=1, max_size=len(shape)))
     summed = kind in ("SUM", "MEAN")
-    dtype = draw(st.sampled_from([DType.INT8, DType.INT16])) if summed else DType.INT8
+    narrow = DType.BOOL if kind == "REDUCE_ALL" else DType.INT8
+    dtype = draw(st.sampled_from([DType.INT8, DType.INT16])) if summed else narrow
     x, y = draw(scales(-16, 8)), draw(scales(-16, 12))
     a, b = (0, 0) if dtype is DType.INT16 else (draw(ZERO_POINTS), draw(ZERO_POINTS))
     builder = reduce(
@@ -56,7 +57,7 @@ def reductions(draw: st.DrawFn, kind: str) -> tuple[ModelBuilder, int]:
     return builder, draw(SEEDS)
 
 
-@pytest.mark.parametrize("kind", ["SUM", "MEAN", "REDUCE_MAX", "REDUCE_MIN"])
+@pytest.mark.parametrize("kind", ["SUM", "MEAN", "REDUCE_ALL", "REDUCE_MAX", "REDUCE_MIN"])
 @given(data=st.data())
 def test_reductions_equal_tflite_micro(kind: str, data: st.DataObject) -> None:
     assert_same(*data.draw(reductions(kind)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ops.test_elementwise import SHAPES, build
-from tests.support.compare import SEEDS, ZERO_POINTS, assert_same, scales
+from tests.support.compare import SEEDS, ZERO_POINTS, assert_same, random_values, scales
 from tests.support.tflite_writer import ModelBuilder
 from tests.support.tflm import ORACLE
 from tinyops.errors import ModelError
@@ -22,6 +24,10 @@ from tinyops.ops.l2_normalization import L2NormAttrs
 from tinyops.ops.leaky_relu import LeakyReluAttrs
 from tinyops.ops.mul import MulAttrs
 from tinyops.ops.quantize import PAIRS
+
+
+def _half_away(x: float) -> int:
+    return int(math.copysign(math.floor(abs(x) + 0.5), x))
 
 
 def assert_table_same(builder: ModelBuilder, lowest: int = -128) -> None:
@@ -203,6 +209,62 @@ def test_logical_not_equals_tflite_micro() -> None:
     assert_same(logical_not((3, 7)), 1)
 
 
+#: kind, scales, zero points -> outputs for -128, -120, ... 120 of the reference kernels of LiteRT 2.3.0, the desktop
+#: TFLite, as TFLite Micro has these operators for float32 alone. SQRT stops at negative values there.
+LITERT = {
+    ("EXP", (0.03, 0.2), (10, -100)): (
+        "-100 -100 -100 -100 -100 -100 -100 -100 -99 -99 -99 -99 -99 -98 -98 -97 "
+        "-96 -95 -94 -92 -90 -88 -84 -80 -75 -68 -59 -48 -34 -16 7 36"
+    ),
+    ("LOG", (0.07, 0.05), (-110, 5)): (
+        "-128 -128 -128 -12 5 14 20 25 28 32 34 37 39 41 43 44 46 47 49 50 51 52 53 54 55 56 57 58 58 59 60 61"
+    ),
+    ("SQRT", (0.3, 0.05), (-128, -120)): (
+        "-120 -90 -77 -67 -59 -51 -45 -39 -33 -28 -23 -18 -13 -9 -5 0 3 7 11 15 18 21 25 28 31 34 37 40 43 46 49 52"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LITERT, ids=lambda case: case[0])
+def test_equals_litert(case: tuple[str, tuple[float, float], tuple[int, int]]) -> None:
+    model, _ = unary(*case).build()
+    outputs = Interpreter(model).run(np.arange(-128, 128).astype(np.int8))[0]
+    assert outputs[::8].tolist() == [int(y) for y in LITERT[case].split()]
+
+
+#: Exact functions of the real value, and how TFLite rounds them.
+REAL: dict[str, tuple[Callable[[float], float], Callable[[float], int]]] = {
+    "EXP": (lambda x: math.exp(min(x, 700)), _half_away),
+    "LOG": (lambda x: math.log(x) if x > 0 else -math.inf, _half_away),
+    "NEG": (lambda x: -x, _half_away),
+    "SQRT": (lambda x: math.sqrt(max(x, 0)), math.trunc),
+}
+
+
+@pytest.mark.parametrize("kind", REAL)
+@given(scales(-12, 4), scales(-12, 8), ZERO_POINTS, ZERO_POINTS)
+def test_of_the_real_value(kind: str, x: float, y: float, a: int, b: int) -> None:
+    """Apart from quotients that float32 may put on the other side of where the rounding changes."""
+    function, rounding = REAL[kind]
+    model, _ = unary(kind, (x, y), (a, b)).build()
+    check(model)
+    outputs = Interpreter(model).run(np.arange(-128, 128).astype(np.int8))[0]
+    for value, output in zip(range(-128, 128), outputs, strict=True):
+        quotient = min(max(function(x * (value - a)) / y, -1e9), 1e9)
+        near = {rounding(quotient * (1 + error)) for error in (-1e-6, 0, 1e-6)}
+        assert int(output) in {min(max(n + b, -128), 127) for n in near}
+
+
+@given(SHAPES, scales(-16, 0), SEEDS)
+def test_neg_of_int16(shape: tuple[int, ...], scale: float, seed: int) -> None:
+    builder = build("NEG", shape, dtypes=INT16, quantization=(scale, scale), zero_points=(0, 0))
+    model, _ = builder.build()
+    check(model)
+    values = random_values(seed, shape, DType.INT16)
+    expected = np.clip(-values.astype(np.int32), -(2**15), 2**15 - 1)
+    np.testing.assert_array_equal(Interpreter(model).run(values)[0], expected)
+
+
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
@@ -212,6 +274,9 @@ def test_logical_not_equals_tflite_micro() -> None:
         (unary("RELU", (2.0**20, 2.0**-20), (0, 0)), "scale ratio"),
         (unary("LEAKY_RELU", (1.0, 2.0**-20), (0, 0), LeakyReluAttrs(2.0**11)), "scale ratio"),
         (unary("ELU", (2.0**12, 2.0**-12), (0, 0)), "scale ratio"),
+        (unary("EXP", (1.0, 2.0**-130), (0, 0)), "output scale"),
+        (build("LOG", (4,), dtypes=INT16), "int16"),
+        (build("NEG", (4,), dtypes=INT16, quantization=(0.5, 0.25), zero_points=(0, 0)), "quantized differently"),
         (unary("ELU", (2.0**-130, 2.0**-130), (0, 0)), "output scale"),
         (unary("HARD_SWISH", (1.0, 2.0**-8), (0, 0)), "input scale"),
         (unary("TANH", (1.0, 1 / 256), (0, 0)), "output scale"),

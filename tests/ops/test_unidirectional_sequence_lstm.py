@@ -36,29 +36,31 @@ def build(
     zero_points: tuple[int, int] = (0, 0),
     bias: int = 2000,
     activation: int = 4,
+    dtype: DType = DType.INT8,
 ) -> ModelBuilder:
-    """One LSTM; zero points of the input and of the hidden state (and the output)."""
+    """One LSTM of `dtype` activations; zero points of the input and of the hidden state (and the output)."""
     rng = np.random.default_rng(seed)
     builder = ModelBuilder()
     g = builder.graph()
     first = (steps, batches) if time_major else (batches, steps)
-    x = g.tensor((*first, features), scale=input_scale, zero_point=zero_points[0])
+    x = g.tensor((*first, features), dtype, scale=input_scale, zero_point=zero_points[0])
     operands: list[int | None] = [x]
     for k in range(8):
         shape = (units, features if k < 4 else units)
         operands.append(g.tensor(shape, scale=weight_scales[k], data=random_values(seed + k, shape)))
     operands += [None] * 3
+    wide = DType.INT32 if dtype is DType.INT8 else DType.INT64
     for k in range(4):
         scale = input_scale * weight_scales[k]
-        operands.append(g.tensor((units,), DType.INT32, scale=scale, data=rng.integers(-bias, bias, units)))
+        operands.append(g.tensor((units,), wide, scale=scale, data=rng.integers(-bias, bias, units)))
     operands += [None] * 2
     states: list[Any] = [
-        ((batches, units), DType.INT8, {"scale": hidden_scale, "zero_point": zero_points[1]}),
+        ((batches, units), dtype, {"scale": hidden_scale, "zero_point": zero_points[1]}),
         ((batches, units), DType.INT16, {"scale": cell_scale}),
     ]
     operands += [g.tensor(shape, dtype, variable=True, **quantization) for shape, dtype, quantization in states]
     operands += [None] * 4
-    y = g.tensor((*first, units), scale=hidden_scale, zero_point=zero_points[1])
+    y = g.tensor((*first, units), dtype, scale=hidden_scale, zero_point=zero_points[1])
     kept = [g.tensor(shape, dtype, **quantization) for shape, dtype, quantization in states]
     attrs = UnidirectionalSequenceLstmAttrs(activation, float(np.float32(clip)), time_major)
     g.op("UNIDIRECTIONAL_SEQUENCE_LSTM", operands, [y, *kept], attrs)
@@ -67,7 +69,9 @@ def build(
 
 
 @st.composite
-def layers(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
+def layers(draw: st.DrawFn, dtype: DType = DType.INT8) -> tuple[ModelBuilder, int]:
+    """int16 activations have smaller scales, and zero points of 0."""
+    narrow = dtype is DType.INT8
     sizes = [draw(st.integers(1, n)) for n in (3, 4, 8, 6)]
     seed = draw(SEEDS)
     builder = build(
@@ -75,22 +79,26 @@ def layers(draw: st.DrawFn) -> tuple[ModelBuilder, int]:
         time_major=draw(st.booleans()),
         clip=draw(st.sampled_from([0.0, 0.0, 0.7, 10.0, 200.0])),
         seed=seed,
-        input_scale=draw(scales(-9, -2)),
+        input_scale=draw(scales(-9, -2) if narrow else scales(-17, -10)),
         weight_scales=tuple(draw(st.lists(scales(-11, -3), min_size=8, max_size=8))),
-        hidden_scale=draw(st.sampled_from([1 / 128, 1 / 100, 1 / 256])),
+        hidden_scale=draw(st.sampled_from([1 / 128, 1 / 100, 1 / 256])) / (1 if narrow else 256),
         cell_scale=2.0 ** draw(st.integers(-16, -7)),
-        zero_points=(draw(ZERO_POINTS), draw(ZERO_POINTS)),
+        zero_points=(draw(ZERO_POINTS), draw(ZERO_POINTS)) if narrow else (0, 0),
         bias=draw(st.sampled_from([1, 2000, 2**31 - 1])),
+        dtype=dtype,
     )
     return builder, seed
 
 
-@given(layers())
+ACTIVATIONS = st.sampled_from([DType.INT8, DType.INT16])
+
+
+@given(ACTIVATIONS.flatmap(layers))
 def test_hidden_state_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
     assert_same_states(*case, operand=HIDDEN)
 
 
-@given(layers())
+@given(ACTIVATIONS.flatmap(layers))
 def test_cell_state_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
     assert_same_states(*case, operand=CELL)
 
@@ -101,6 +109,9 @@ def test_cell_state_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
         ({"activation": 1}, "activation 1"),
         ({"cell_scale": 0.0006}, "the cell state has scale 0.0006"),
         ({"cell_scale": 2.0**4}, "the cell state has scale 16"),
+        ({"dtype": DType.INT16, "zero_points": (1, 0)}, "has zero point 1"),
+        ({"dtype": DType.INT16, "bias": 2**50}, "the accumulator can reach"),
+        ({"dtype": DType.INT16, "input_scale": 100.0}, "a scale ratio is too large"),
         ({"input_scale": 1e9, "weight_scales": (1e9,) * 8}, "scale ratio"),
     ],
 )

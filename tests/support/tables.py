@@ -5,16 +5,21 @@ from __future__ import annotations
 import enum
 import inspect
 import itertools
+import json
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from math import log2
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from tests.cases import all_cases
 from tinyops.device.board import Board, Memory, load_board
 from tinyops.errors import ModelError
+from tinyops.features import KINDS, FeatureSettings
 from tinyops.graph import DType, Graph, Op, OpView, Quantization, Tensor
-from tinyops.load import tflite
+from tinyops.load import onnx, tflite
+from tinyops.load.onnx import limits as onnx_bounds
 from tinyops.lower.compile import compile_model
 from tinyops.ops import (
     Operator,
@@ -32,8 +37,8 @@ from tinyops.resources import data_dir
 
 _KINDS = ("host", "emulated", "real")
 _OPERANDS = (
-    "weights constant, int8, zero point 0, one scale or one per output channel (of a float32 input float32 too); bias "
-    "constant or none, int32 (of an int16 input int64, of a float32 input float32)"
+    "weights constant, int8 or (of an int8 input) int4, zero point 0, one scale or one per output channel; of a "
+    "float32 input float32; bias constant or none, int32 (of an int16 input int64, of a float32 input float32)"
 )
 _WEIGHTS = f"{_OPERANDS}; strides and dilations 1 to {window.MAX_WINDOW:,}"
 _POOL = (
@@ -46,13 +51,17 @@ _INT16_UNIT = "int16: output scale 1/32768, zero point 0"
 _FIRST = {
     "ASSIGN_VARIABLE": DType.RESOURCE,
     "EMBEDDING_LOOKUP": DType.INT32,
+    "FILL": DType.INT32,
     "READ_VARIABLE": DType.RESOURCE,
+    "SELECT": DType.BOOL,
     "SELECT_V2": DType.BOOL,
     "SPLIT": DType.INT32,
 }
 #: Per operator what its check requires besides dtypes; for the others their summary stands there.
 LIMITS = {
-    "ADD": "broadcasting; 2 * the larger input scale / output scale under 2^20, for int16 2^15",
+    "ADD": (
+        "broadcasting; 2 * the larger input scale / output scale under 2^20, for int16 2^15; int32 without activation"
+    ),
     "ASSIGN_VARIABLE": "the variable has one dtype and shape everywhere",
     "AVERAGE_POOL_2D": _POOL,
     "CALL_ONCE": "a subgraph of assignments of constants to variables",
@@ -60,8 +69,8 @@ LIMITS = {
     "CONV_2D": f"{_WEIGHTS}; groups where they divide input and output channels",
     "DEPTHWISE_CONV_2D": f"{_WEIGHTS}; any depth multiplier",
     "FULLY_CONNECTED": (
-        f"{_OPERANDS}; weights format DEFAULT; scale of an int32 bias off by no more than "
-        f"{fully_connected._BIAS_SCALE_TOLERANCE:g} output steps where the weights have one scale"
+        f"{_OPERANDS}; float32 weights and biases may be computed; weights format DEFAULT; scale of an int32 bias off "
+        f"by no more than {fully_connected._BIAS_SCALE_TOLERANCE:g} output steps where the weights have one scale"
     ),
     "LOGISTIC": (
         f"int8: input scale 2^{log2(logistic._MIN_SCALE):g} to 2^{log2(logistic._MAX_SCALE):g}, {_TO_256TH}; "
@@ -71,7 +80,7 @@ LIMITS = {
     "MEAN": "constant axes, which alternate at most three times between kept and reduced",
     "PAD": f"1 to {pad.MAX_RANK} dimensions, constant paddings; fills with the real value 0",
     "READ_VARIABLE": "the variable has one dtype and shape everywhere",
-    "RESHAPE": "the shape is constant",
+    "RESHAPE": "to the output's shape as the file has it",
     "SOFTMAX": (
         f"over the last axis, of up to {softmax.MAX_DEPTH:,} elements (int16: {softmax_int16.MAX_DEPTH:,}); int8: "
         f"{_TO_256TH}, or an int16 output with scale 1/65536, zero point -32768; {_INT16_UNIT}"
@@ -89,17 +98,34 @@ LIMITS = {
 _DATA = {"TRANSPOSE_CONV": 2}
 #: Dtypes that no case has, but that an operator's own tests compare with tflite-micro.
 _COMPARED: dict[str, set[DType]] = {
+    "DYNAMIC_UPDATE_SLICE": {DType.INT32},
     "EQUAL": {DType.BOOL},
     "MAXIMUM": {DType.INT32},
     "MINIMUM": {DType.INT32},
     "NOT_EQUAL": {DType.BOOL},
     "PRELU": {DType.INT16},
+    "REVERSE_V2": {DType.UINT8, DType.BOOL},
+    "ZEROS_LIKE": {DType.INT8},
 }
-#: Operators that tflite-micro lacks, and what their tests compare with.
+#: Operators that tflite-micro lacks for some dtype or all, and what their tests compare with there, if not NumPy.
 INSTEAD = {
+    "EXP": "LiteRT",
+    "FAKE_QUANT": "LiteRT",
+    "FLOOR_DIV": "Python's `//`",
+    "FLOOR_MOD": "Python's `%`",
+    "GELU": "the C library's `erfc`, and the parts of its approximation in tflite-micro",
+    "LOG": "LiteRT",
+    "NEG": "the real function",
+    "POW": "the C library's `pow`",
     "RELU_N1_TO_1": "tflite-micro's MUL by 1 with that activation fused",
+    "SELECT": "NumPy's `where`",
+    "SQRT": "LiteRT",
     "TILE": "NumPy's `tile`",
 }
+#: Operators of models that are to be quantized; they have no generated code, so no case.
+_NO_CODE = ("FAKE_QUANT",)
+#: Dtypes of constants that stand for values of another dtype; the limits tell of them.
+_CONSTANTS = (DType.RESOURCE, DType.INT4, DType.FLOAT16)
 
 
 def _row(cells: Iterable[object]) -> str:
@@ -122,7 +148,7 @@ def operators() -> str:
     for kind, rules in kinds.items():
         first, last = rules.versions[0], rules.versions[-1]
         span = f"{first}" if first == last else f"{first} to {last}"
-        dtypes = [] if kind in ("CALL_ONCE", "VAR_HANDLE") else _dtypes(rules)
+        dtypes = [] if kind in ("CALL_ONCE", "SHAPE", "VAR_HANDLE") else _dtypes(rules)
         limits = LIMITS.get(kind, _summary(rules)) or "-"
         row = (f"`{kind}`", span, ", ".join(dtypes) or "-", limits, _tested_against(kind, dtypes, cases.get(kind)))
         rows.append(row)
@@ -130,31 +156,31 @@ def operators() -> str:
 
 
 def _cases() -> dict[str, set[str]]:
-    """Kind -> dtypes of its data in the cases (tests/cases), whose C programs are compared with tflite-micro."""
+    """Kind -> dtypes of its data in the cases (tests/cases) whose C programs are compared with tflite-micro."""
     found: dict[str, set[str]] = {}
     for case in all_cases():
         for graph in tflite.load_tflite(case.model).graphs:
             for op in graph.ops:
                 tensors = [graph.tensors[t] for t in (*op.inputs, *op.outputs) if t is not None]
                 data = _DATA.get(op.kind, 1 if op.kind in _FIRST else 0)
-                found.setdefault(op.kind, set()).update({tensors[data].dtype.value} if tensors[data:] else set())
+                compared = {tensors[data].dtype.value} if tensors[data:] and not case.numpy else set()
+                found.setdefault(op.kind, set()).update(compared)
     return found
 
 
 def _tested_against(kind: str, dtypes: Sequence[str], cases: set[str] | None) -> str:
-    """A dtype that tflite-micro has no kernel for is compared with NumPy."""
-    if kind in INSTEAD:
-        return INSTEAD[kind]
-    if cases is None:
+    """A dtype that tflite-micro has no kernel for is compared with something else."""
+    if cases is None and kind not in _NO_CODE:
         raise KeyError(f"tests/cases has no case of {kind}")
-    compared = cases | {dtype.value for dtype in _COMPARED.get(kind, set())}
+    compared = (cases or set()) | {dtype.value for dtype in _COMPARED.get(kind, set())}
     groups = {
         "tflite-micro": [dtype for dtype in dtypes if dtype in compared],
-        "NumPy": [dtype for dtype in dtypes if dtype not in compared],
+        INSTEAD.get(kind, "NumPy"): [dtype for dtype in dtypes if dtype not in compared],
     }
-    if not groups["NumPy"]:
-        return "tflite-micro"
-    return "; ".join(f"{source}: {', '.join(names)}" for source, names in groups.items() if names)
+    used = {source: names for source, names in groups.items() if names}
+    if len(used) < 2:
+        return next(iter(used), "tflite-micro")
+    return "; ".join(f"{source}: {', '.join(names)}" for source, names in used.items())
 
 
 def _summary(rules: Operator) -> str:
@@ -165,7 +191,7 @@ def _summary(rules: Operator) -> str:
 
 
 def _dtypes(rules: Operator) -> list[str]:
-    return [dtype.value for dtype in DType if dtype is not DType.RESOURCE and _takes(rules, dtype)]
+    return [dtype.value for dtype in DType if dtype not in _CONSTANTS and _takes(rules, dtype)]
 
 
 def _takes(rules: Operator, dtype: DType) -> bool:
@@ -218,6 +244,29 @@ def importer() -> str:
     return _table(("what", "at most"), rows)
 
 
+def onnx_operators() -> str:
+    """ONNX operators by the function that imports them."""
+    functions: dict[onnx.Importer, list[str]] = {}
+    for kind, function in onnx.importers().items():
+        functions.setdefault(function, []).append(kind.rpartition("::")[2])
+    rows = [(", ".join(f"`{kind}`" for kind in kinds), onnx.summary(f)) for f, kinds in functions.items()]
+    return _table(("ONNX operator", "what is supported"), rows)
+
+
+def onnx_limits() -> str:
+    """Limits of the ONNX importer."""
+    rows = (
+        ("file", f"{onnx_bounds.MAX_FILE_BYTES:,} bytes"),
+        ("tensor", f"{onnx_bounds.MAX_TENSOR_BYTES:,} bytes, {onnx_bounds.MAX_RANK} dimensions"),
+        ("constants together, with those that are computed", f"{onnx_bounds.MAX_CONSTANT_BYTES:,} bytes"),
+        ("nodes", f"{onnx_bounds.MAX_NODES:,}"),
+        ("operators that they become", f"{onnx_bounds.MAX_OPS:,}"),
+        ("inputs or outputs of a node or of the graph", f"{onnx_bounds.MAX_OPERANDS:,}"),
+        ("opset", f"{onnx_bounds.OPSETS[0]} to {onnx_bounds.OPSETS[-1]}"),
+    )
+    return _table(("what", "at most"), rows)
+
+
 def arenas() -> str:
     """What the project's own models need."""
     rows = []
@@ -252,10 +301,44 @@ def _size(memory: Memory | None) -> str:
     return f"{memory.bytes / 1024:,.0f} KiB" if memory else "-"
 
 
+def features() -> str:
+    """The kinds of feature front ends."""
+    return _table(("kind", "what it is"), [(f"`{name}`", settings.summary) for name, settings in KINDS.items()])
+
+
+def feature_settings() -> str:
+    """The settings of each kind, those of all kinds first."""
+    shown: dict[str, FieldInfo] = {k: v for k, v in FeatureSettings.model_fields.items() if k != "kind"}
+    groups = {"All kinds": shown}
+    before: dict[str, set[str]] = {}
+    for name, settings in KINDS.items():
+        own = {k: v for k, v in settings.model_fields.items() if k not in FeatureSettings.model_fields}
+        base = next((kind for kind, keys in before.items() if keys and keys <= set(own)), None)
+        before[name] = set(own)
+        if own:
+            title = f"`{name}`, besides those of `{base}`" if base else f"`{name}`"
+            groups[title] = {k: v for k, v in own.items() if base is None or k not in before[base]}
+    parts = []
+    for title, fields in groups.items():
+        rows = [(f"`{key}`", _default(field), field.description) for key, field in fields.items()]
+        parts.append(f"### {title}\n\n{_table(('setting', 'default', 'what it is'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "-" if field.default in (None, ()) else f"`{json.dumps(field.default)}`"
+
+
 #: Name in a `generated` comment -> what makes the text.
 TABLES: dict[str, Callable[[], str]] = {
     "operators": operators,
     "importer": importer,
+    "onnx_limits": onnx_limits,
+    "onnx_operators": onnx_operators,
     "arenas": arenas,
     "boards": boards,
+    "features": features,
+    "feature_settings": feature_settings,
 }

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
-from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
 from tinyops.graph import DType, Graph, Model, Op, Quantization, Tensor
-from tinyops.ops.base import NoAttrs, operator
+from tinyops.ops.base import operator
+from tinyops.save import write_tflite
 
 Array = np.ndarray[Any, Any]
-
-_TYPES = {
-    DType.INT8: schema.TensorType.INT8,
-    DType.UINT8: schema.TensorType.UINT8,
-    DType.INT16: schema.TensorType.INT16,
-    DType.INT32: schema.TensorType.INT32,
-    DType.INT64: schema.TensorType.INT64,
-    DType.FLOAT32: schema.TensorType.FLOAT32,
-    DType.BOOL: schema.TensorType.BOOL,
-    DType.RESOURCE: schema.TensorType.RESOURCE,
-}
 
 
 class GraphBuilder:
@@ -72,7 +59,7 @@ class GraphBuilder:
         inputs: Sequence[int | None],
         outputs: Sequence[int],
         attrs: Any = None,
-        version: int | None = None,
+        version: int = 1,
     ) -> None:
         rules = operator(kind)
         assert rules is not None, kind
@@ -82,8 +69,8 @@ class GraphBuilder:
                 f"{kind.lower()}_{len(self.ops)}",
                 tuple(inputs),
                 tuple(outputs),
-                attrs or NoAttrs(),
-                rules.versions[-1] if version is None else version,
+                rules.attrs() if attrs is None else attrs,
+                version,
             )
         )
 
@@ -103,73 +90,4 @@ class ModelBuilder:
 
     def build(self) -> tuple[Model, bytes]:
         model = Model("test", tuple(graph.graph() for graph in self.graphs))
-        return model, write_tflite(model)
-
-
-def write_tflite(model: Model) -> bytes:
-    """The .tflite of a model without READ_STATE and WRITE_STATE."""
-    out = schema.ModelT()
-    out.version, out.description = 3, "test"
-    out.buffers = [schema.BufferT()]
-    out.operatorCodes = []
-    codes: dict[tuple[str, int], int] = {}
-    out.subgraphs = [_subgraph(graph, out, codes) for graph in model.graphs]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(out.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _subgraph(graph: Graph, out: Any, codes: dict[tuple[str, int], int]) -> Any:
-    result = schema.SubGraphT()
-    result.name = graph.name
-    result.tensors = [_tensor(tensor, out) for tensor in graph.tensors]
-    result.inputs = np.array(graph.inputs, dtype=np.int32)
-    result.outputs = np.array(graph.outputs, dtype=np.int32)
-    result.operators = [_operator(op, out, codes) for op in graph.ops]
-    return result
-
-
-def _tensor(tensor: Tensor, out: Any) -> Any:
-    result = schema.TensorT()
-    result.name, result.type = tensor.name, _TYPES[tensor.dtype]
-    result.shape = np.array(tensor.shape, dtype=np.int32)
-    result.isVariable = tensor.variable
-    result.buffer = 0
-    if tensor.data is not None:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(tensor.data.tobytes(), dtype=np.uint8)
-        out.buffers.append(buffer)
-        result.buffer = len(out.buffers) - 1
-    if tensor.quantization is not None:
-        q = schema.QuantizationParametersT()
-        q.scale = np.array(tensor.quantization.scales, dtype=np.float32)
-        q.zeroPoint = np.array(tensor.quantization.zero_points, dtype=np.int64)
-        q.quantizedDimension = tensor.quantization.axis
-        result.quantization = q
-    return result
-
-
-def _operator(op: Op, out: Any, codes: dict[tuple[str, int], int]) -> Any:
-    key = (op.kind, op.version)
-    if key not in codes:
-        code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, op.kind)
-        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-        code.version = op.version
-        out.operatorCodes.append(code)
-        codes[key] = len(out.operatorCodes) - 1
-    result = schema.OperatorT()
-    result.opcodeIndex = codes[key]
-    result.inputs = np.array([-1 if t is None else t for t in op.inputs], dtype=np.int32)
-    rules = operator(op.kind)
-    assert rules is not None
-    result.outputs = np.array(op.outputs[: len(op.outputs) - len(rules.variables)], dtype=np.int32)
-    if rules.options is not None:
-        result.builtinOptionsType = getattr(schema.BuiltinOptions, rules.options)
-        result.builtinOptions = getattr(schema, f"{rules.options}T")()
-        for field in dataclasses.fields(op.attrs):
-            words = field.name.split("_")
-            name = words[0] + "".join(word.capitalize() for word in words[1:])
-            assert hasattr(result.builtinOptions, name), name
-            setattr(result.builtinOptions, name, getattr(op.attrs, field.name))
-    return result
+        return model, write_tflite(model, for_litert=False)

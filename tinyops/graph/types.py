@@ -12,24 +12,35 @@ import numpy as np
 
 
 class DType(enum.StrEnum):
-    """Element types. RESOURCE is a handle to a variable and has no bytes of its own."""
+    """Element types. RESOURCE is a handle to a variable and has no bytes of its own.
 
+    INT4 and FLOAT16 are for constants only. INT4 values stand in int8 arrays and take half a byte in files and in
+    programs.
+    """
+
+    INT4 = "int4"
     INT8 = "int8"
     UINT8 = "uint8"
     INT16 = "int16"
     INT32 = "int32"
     INT64 = "int64"
+    FLOAT16 = "float16"
     FLOAT32 = "float32"
     BOOL = "bool"
     RESOURCE = "resource"
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        return np.dtype(np.int32 if self is DType.RESOURCE else self.value)
+        return np.dtype({DType.RESOURCE: "int32", DType.INT4: "int8"}.get(self, self.value))
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one element in an array."""
         return int(self.numpy.itemsize)
+
+    def stored_bytes(self, elements: int) -> int:
+        """Bytes of so many elements in a file and in a program."""
+        return (elements + 1) // 2 if self is DType.INT4 else elements * self.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        return self.elements * self.dtype.itemsize
+        return self.dtype.stored_bytes(self.elements)
 
     @property
     def is_constant(self) -> bool:
@@ -104,7 +115,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An operator: `inputs` and `outputs` index the graph's tensors; an absent optional input is None."""
+    """An operator: `inputs` and `outputs` index the graph's tensors; an absent optional input is None.
+
+    `intermediates` are tensors whose quantization LiteRT's LSTM reads; nothing else does, and passes drop them.
+    """
 
     kind: str
     name: str
@@ -112,6 +126,7 @@ class Op:
     outputs: tuple[int, ...]
     attrs: Any = None
     version: int = 1
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,11 +10,14 @@ from tinyops.errors import VerifyError
 from tinyops.graph.types import DType, Graph, Model, Quantization, Tensor
 
 _INT_RANGE = {
+    DType.INT4: (-8, 7),
     DType.INT8: (-128, 127),
     DType.UINT8: (0, 255),
     DType.INT16: (-32768, 32767),
     DType.INT32: (-(2**31), 2**31 - 1),
 }
+_FLOATS = (DType.FLOAT32, DType.FLOAT16)
+_CONSTANTS_ONLY = (DType.INT4, DType.FLOAT16)
 
 
 def verify(model: Model, after: str = "load") -> None:
@@ -58,7 +61,7 @@ def _verify_graph(graph: Graph, after: str) -> None:
         if op.name in names:
             fail("operator names are unique", where)
         names.add(op.name)
-        for index in (*op.inputs, *op.outputs):
+        for index in (*op.inputs, *op.outputs, *op.intermediates):
             if index is not None and not 0 <= index < count:
                 fail(f"tensor index {index} out of range: the graph has {count} tensors", where)
         for index in op.inputs:
@@ -94,7 +97,9 @@ def _tensor_rule(tensor: Tensor) -> str | None:
         tuple(tensor.data.shape) != tensor.shape or tensor.data.dtype != tensor.dtype.numpy
     ):
         return "constant data has another shape or dtype than the tensor"
-    if tensor.data is not None and tensor.dtype is DType.FLOAT32 and not np.isfinite(tensor.data).all():
+    if tensor.data is None and tensor.dtype in _CONSTANTS_ONLY:
+        return f"dtype {tensor.dtype} is for constants only"
+    if tensor.data is not None and tensor.dtype in _FLOATS and not np.isfinite(tensor.data).all():
         return "constant data is NaN or infinite"
     if tensor.quantization is not None:
         return _quantization_rule(tensor, tensor.quantization)

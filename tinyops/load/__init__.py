@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tinyops.errors import ModelError, TinyopsError
+from tinyops.errors import ModelError, TinyopsError, UsageError
 from tinyops.graph import Model
+from tinyops.load.onnx import load_onnx
 from tinyops.load.tflite import MAX_FILE_BYTES, load_tflite
 
-__all__ = ["MAX_FILE_BYTES", "load_model", "load_tflite", "read_model_file"]
+__all__ = ["MAX_FILE_BYTES", "load_model", "load_onnx", "load_tflite", "read_model_file"]
 
-_ONNX_HINT = "convert it to an int8 .tflite with the tool that made it"
+_FILES = "a .tflite or .onnx file"
 
 
 def read_model_file(path: Path) -> bytes:
     """The bytes of a model file; refused when it is missing, a folder, empty or over the size limit."""
     try:
         if path.is_dir():
-            raise ModelError("is a folder", where=str(path), allowed="a .tflite file")
+            raise ModelError("is a folder", where=str(path), allowed=_FILES)
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise ModelError(f"file of {size:,} bytes", where=str(path), allowed=f"up to {MAX_FILE_BYTES:,} bytes")
@@ -30,7 +32,7 @@ def read_model_file(path: Path) -> bytes:
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if not data:
-        raise ModelError("is empty", where=str(path), allowed="a .tflite file")
+        raise ModelError("is empty", where=str(path), allowed=_FILES)
     return data
 
 
@@ -46,20 +48,25 @@ def _looks_like(data: bytes) -> str:
     return ""
 
 
-def load_model(path: Path) -> Model:
-    """Load a model file by its content; the model is named after the file."""
+def load_model(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
+    """Load a .tflite file, or an .onnx file by its name; the model is named after the file.
+
+    `shapes` fixes the shapes of inputs that an ONNX file leaves open, by name. Raises ModelError for a file that is
+    malformed or not supported, UsageError for `shapes` that do not fit the file.
+    """
     data = read_model_file(path)
-    if data[4:8] != b"TFL3":
-        if path.suffix == ".onnx":
-            raise ModelError(
-                "ONNX models are not supported yet", where=str(path), allowed=".tflite, int8", hint=_ONNX_HINT
-            )
+    is_onnx = path.suffix.lower() == ".onnx" and data[4:8] != b"TFL3"
+    if shapes and not is_onnx:
+        raise UsageError("shapes are fixed in .tflite files", where=str(path), allowed="no shapes")
+    if data[4:8] != b"TFL3" and not is_onnx:
         raise ModelError(
             f"not a TensorFlow Lite model{_looks_like(data)}: the file identifier TFL3 is missing",
             where=str(path),
-            allowed="a .tflite file",
+            allowed=_FILES,
         )
     try:
+        if is_onnx:
+            return load_onnx(data, name=path.stem, folder=path.parent, shapes=shapes)
         return load_tflite(data, name=path.stem)
     except TinyopsError as error:
         error.where = f"{path}: {error.where}" if error.where else str(path)

@@ -12,7 +12,6 @@ import importlib
 import math
 import re
 import struct
-import typing
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -21,8 +20,11 @@ import tflite
 
 from tinyops.errors import ModelError
 from tinyops.graph import DType, Graph, Model, Op, Quantization, Tensor, verify
+from tinyops.load.float_weights import float_weights
 from tinyops.ops import check
-from tinyops.ops.base import NoAttrs, Operator, operator, supported
+from tinyops.ops.base import Operator, operator, supported
+from tinyops.ops.packed import unpack_int4
+from tinyops.ops.schema import IDENTIFIER, TENSOR_TYPES, VERSION, Field, option_fields
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_TENSOR_BYTES = 64 * 2**20
@@ -35,16 +37,7 @@ _MAX_OPERANDS = 256
 #: Scales and zero points of all tensors together; tables of a flatbuffer may be shared, so that a file can hold more.
 _MAX_SCALES = 2**20
 
-_DTYPES = {
-    tflite.TensorType.INT8: DType.INT8,
-    tflite.TensorType.UINT8: DType.UINT8,
-    tflite.TensorType.INT16: DType.INT16,
-    tflite.TensorType.INT32: DType.INT32,
-    tflite.TensorType.INT64: DType.INT64,
-    tflite.TensorType.FLOAT32: DType.FLOAT32,
-    tflite.TensorType.BOOL: DType.BOOL,
-    tflite.TensorType.RESOURCE: DType.RESOURCE,
-}
+_DTYPES = {value: dtype for dtype, value in TENSOR_TYPES.items()}
 _MALFORMED = (
     struct.error,
     IndexError,
@@ -74,7 +67,7 @@ def load_tflite(data: bytes, *, name: str = "model") -> Model:
     """
     if len(data) > MAX_FILE_BYTES:
         raise ModelError(f"model of {len(data):,} bytes", allowed=f"up to {MAX_FILE_BYTES:,} bytes")
-    if len(data) < 8 or data[4:8] != b"TFL3":
+    if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise ModelError("not a TensorFlow Lite model: the file identifier TFL3 is missing")
     try:
         model = _Reader(data).model(name)
@@ -84,6 +77,7 @@ def load_tflite(data: bytes, *, name: str = "model") -> Model:
             hint="export the model again, or compare the file's size with the original's",
         ) from error
     verify(model)
+    model = float_weights(model, len(data))
     check(model)
     return model
 
@@ -109,11 +103,12 @@ class _Reader:
         self.file_bytes = len(data)
         self.root = tflite.Model.GetRootAsModel(data, 0)
         self.tensors = self.ops = self.scales = 0
+        self.unpacked: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
 
     def model(self, name: str) -> Model:
         version = self.root.Version()
-        if version != 3:
-            _fail(f"schema version {version}", "model", "version 3")
+        if version != VERSION:
+            _fail(f"schema version {version}", "model", f"version {VERSION}")
         _bounded(self.root.BuffersLength(), _MAX_TENSORS * 2, "buffers")
         codes = [self._operator_code(i) for i in _bounded(self.root.OperatorCodesLength(), _MAX_OPS, "operator codes")]
         graphs = tuple(
@@ -194,16 +189,21 @@ class _Reader:
             return None
         if length > self.file_bytes:
             _fail(f"buffer of {length:,} bytes in a file of {self.file_bytes:,}", where)
-        expected = math.prod(shape) * dtype.itemsize
+        expected = dtype.stored_bytes(math.prod(shape))
         if length != expected:
             _fail(f"{length:,} bytes of data", where, f"{expected:,} bytes, by shape {list(shape)} and {dtype}")
-        # No copy: tensors may share one buffer.
+        # One copy or none: tensors may share one buffer.
+        if dtype is DType.INT4:
+            key = buffer, math.prod(shape)
+            if key not in self.unpacked:
+                self.unpacked[key] = unpack_int4(raw.DataAsNumpy(), math.prod(shape))
+            return self.unpacked[key].reshape(shape)
         view: np.ndarray[Any, Any] = raw.DataAsNumpy().view(dtype.numpy.newbyteorder("<")).reshape(shape)
         return view
 
     def _quantization(self, raw: Any, dtype: DType, rank: int, where: str) -> Quantization | None:
         q = raw.Quantization()
-        if q is None or dtype in (DType.FLOAT32, DType.BOOL, DType.RESOURCE, DType.INT64):
+        if q is None or dtype in (DType.FLOAT32, DType.FLOAT16, DType.BOOL, DType.RESOURCE):
             return None
         if q.DetailsType() != 0:
             _fail("custom quantization is not supported", where, "affine quantization (scale, zero point)")
@@ -246,9 +246,13 @@ class _Reader:
         outputs = tuple(t for t in operands[1] if t is not None)
         if len(outputs) != len(operands[1]):
             _fail("an output is absent", where)
-        if raw.IntermediatesLength() > 0 and not definition.intermediates:
+        found = _bounded(raw.IntermediatesLength(), _MAX_OPERANDS, "intermediate tensors", where)
+        intermediates = tuple(raw.Intermediates(i) for i in found)
+        if intermediates and not definition.intermediates:
             _fail("intermediate tensors are not supported", where)
-        return Op(kind, name, operands[0], outputs, _attributes(raw, definition, where), version)
+        if not all(0 <= t < tensors for t in intermediates):
+            _fail("an intermediate tensor does not exist", where, f"0 to {tensors - 1}")
+        return Op(kind, name, operands[0], outputs, _attributes(raw, definition, where), version, intermediates)
 
 
 def _add_updates(
@@ -288,32 +292,31 @@ def _operand(index: int, tensors: int, where: str) -> int | None:
 
 def _attributes(raw: Any, definition: Operator, where: str) -> Any:
     """Fill `definition.attrs` from the operator's options table, field by field."""
-    fields = {f.name: f for f in dataclasses.fields(definition.attrs)}
-    if definition.attrs is NoAttrs or not fields:
+    fields = option_fields(definition)
+    if not fields:
         return definition.attrs()
     expected = definition.options
     given = _OPTIONS_NAMES.get(raw.BuiltinOptionsType(), str(raw.BuiltinOptionsType()))
     table = raw.BuiltinOptions()
     if table is None or given != expected:
-        if given == "NONE" and all(f.default is not dataclasses.MISSING for f in fields.values()):
+        defaults = [f.default for f in dataclasses.fields(definition.attrs)]
+        if given == "NONE" and dataclasses.MISSING not in defaults:
             return definition.attrs()
         _fail(f"options table is {given}", where, str(expected))
     options = getattr(importlib.import_module(f"tflite.{expected}"), str(expected))()
     options.Init(table.Bytes, table.Pos)
-    hints = typing.get_type_hints(definition.attrs)
-    values = {name: _attribute(options, name, hints[name], where) for name in fields}
-    return definition.attrs(**values)
+    return definition.attrs(**{field.name: _attribute(options, field, where) for field in fields})
 
 
-def _attribute(options: Any, name: str, kind: Any, where: str) -> Any:
-    accessor = "".join(part.capitalize() for part in name.split("_"))
-    if typing.get_origin(kind) is tuple:
+def _attribute(options: Any, field: Field, where: str) -> Any:
+    kind, accessor = field.type, field.accessor
+    if field.is_vector:
         length = getattr(options, f"{accessor}Length")()
-        return tuple(int(getattr(options, accessor)(i)) for i in _bounded(length, _MAX_OPERANDS, name, where))
+        return tuple(int(getattr(options, accessor)(i)) for i in _bounded(length, _MAX_OPERANDS, field.name, where))
     value = getattr(options, accessor)()
     if isinstance(kind, type) and issubclass(kind, enum.IntEnum):
         if value not in {int(member) for member in kind}:
-            _fail(f"{name} {value} is not supported", where, ", ".join(m.name for m in kind))
+            _fail(f"{field.name} {value} is not supported", where, ", ".join(m.name for m in kind))
         return kind(value)
     if kind is str:
         return _text(value)

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyops.errors import ModelError
 from tinyops.graph import DType, OpView, Tensor
+from tinyops.ops.quantization import FREE, QuantizationRule
 
 Array = np.ndarray[Any, Any]
 
@@ -61,6 +62,10 @@ class Operator:
     intermediates: ClassVar[bool] = False
     #: True where running the op changes something besides its outputs (state).
     effect: ClassVar[bool] = False
+    #: True where the outputs depend on the inputs' shapes and dtypes alone, so that they are constants.
+    reads_shapes_only: ClassVar[bool] = False
+    #: What the quantizer must keep to.
+    quantization: ClassVar[QuantizationRule] = FREE
 
     def __init_subclass__(cls) -> None:
         if not cls.kind:

@@ -1,4 +1,4 @@
-"""BATCH_MATMUL: int8 or int16 products of matrices, leading dimensions broadcast; either operand may be constant.
+"""BATCH_MATMUL: int8, int16 or float32 products of matrices, leading dimensions broadcast, operands constant or not.
 
 [..., rows, depth] @ [..., depth, columns]; adj_x and adj_y say that an operand's matrices are stored transposed.
 """
@@ -14,6 +14,7 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.access import lattice, overlap_distance, strides_of
 from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.fixed_point import Requantization
+from tinyops.ops.float32 import is_float, matmul
 from tinyops.ops.weights import check_int64_requantization, requantize
 
 _MAX_RANK = 5
@@ -88,19 +89,20 @@ class BatchMatmul(Operator):
 
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 2)
-        self.expect_dtype(op, "the input", op.input(0).dtype, DType.INT8, DType.INT16)
+        self.expect_dtype(op, "the input", op.input(0).dtype, DType.INT8, DType.INT16, DType.FLOAT32)
         for what, tensor in (("input 1", op.input(1)), ("the output", op.output())):
             self.expect_dtype(op, what, tensor.dtype, op.input(0).dtype)
-        self.expect_per_tensor(op, 0, 1)
+        if not is_float(op):
+            self.expect_per_tensor(op, 0, 1)
         for i in range(2):
             if not 2 <= len(op.input(i).shape) <= _MAX_RANK:
                 self.refuse(op, f"input {i} has shape {list(op.input(i).shape)}", f"2 to {_MAX_RANK} dimensions")
         try:
             m = matrices(op)
-            found = requantization(op)
+            found = None if is_float(op) else requantization(op)
         except ValueError as error:
             self.refuse(op, str(error), "matrices that multiply, and a scale ratio under 2**30")
-        if op.output().dtype is DType.INT16:
+        if found is not None and op.output().dtype is DType.INT16:
             check_int64_requantization(self, op, found, m.depth * 2**30, (op.input(0), op.input(1), op.output()))
         self.expect_shape(op, (*m.batch, m.rows, m.columns))
 
@@ -108,6 +110,9 @@ class BatchMatmul(Operator):
         x, y = inputs
         assert x is not None
         assert y is not None
+        if is_float(op):
+            transposed = (x.swapaxes(-1, -2) if op.attrs.adj_x else x, y.swapaxes(-1, -2) if op.attrs.adj_y else y)
+            return [matmul(*transposed).reshape(op.output().shape)]
         left = x.astype(np.float64) - op.input(0).zero_point
         right = y.astype(np.float64) - op.input(1).zero_point
         left = left.swapaxes(-1, -2) if op.attrs.adj_x else left

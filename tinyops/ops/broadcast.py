@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinyops.graph import DType, OpView, Tensor
 from tinyops.ops.access import lattice, overlap_distance, strides_of
-from tinyops.ops.base import Array, Operator
+from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.fixed_point import (
+    dtype_range,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     wrap32,
 )
-from tinyops.ops.float32 import activate, is_float
+from tinyops.ops.float32 import activate
 
 
 def check_broadcast(rules: Operator, op: OpView) -> None:
@@ -64,12 +65,21 @@ class BinaryParameters:
 class Binary(Operator):
     """Base of elementwise operators of two tensors; it has no kind of its own."""
 
-    #: Of the operators that take float32, before the fused activation.
-    float_function: ClassVar[np.ufunc | None] = None
+    #: Of the operators that take float32 or int32 values as they are, before the fused activation.
+    function: ClassVar[Callable[..., Any] | None] = None
 
     def compute(self, op: OpView, a: Array, b: Array) -> Array:
         """The int64 results for int64 values of both inputs, which broadcast."""
         raise NotImplementedError
+
+    def compute_float(self, op: OpView, a: Array, b: Array) -> Array:
+        """The results for float32 values of both inputs, where `check` takes them."""
+        assert self.function is not None
+        return activate(self.function(a, b), op.attrs.fused_activation_function)
+
+    def is_unscaled(self, op: OpView) -> bool:
+        """Whether the operator computes with values as they are, not with quantized ones: float32 and int32."""
+        return op.output().dtype in (DType.INT32, DType.FLOAT32)
 
     def expect_same_dtype(self, op: OpView, *allowed: DType) -> None:
         """Inputs and output have one dtype of those allowed; quantized ones of 16 bits have zero point 0."""
@@ -90,14 +100,26 @@ class Binary(Operator):
         a, b = inputs
         assert a is not None
         assert b is not None
-        if is_float(op):
-            assert self.float_function is not None
-            return [activate(self.float_function(a, b), op.attrs.fused_activation_function)]
-        result = self.compute(op, a.astype(np.int64), b.astype(np.int64))
+        if op.input(0).dtype is DType.FLOAT32:
+            with np.errstate(all="ignore"):
+                return [self.compute_float(op, a, b).reshape(op.output().shape)]
+        a, b = a.astype(np.int64), b.astype(np.int64)
+        if self.function is not None and self.is_unscaled(op):
+            activation = getattr(op.attrs, "fused_activation_function", Activation.NONE)
+            result: Array = np.clip(wrap32(self.function(a, b)), *integer_bounds(activation))
+        else:
+            result = self.compute(op, a, b)
         return [result.astype(op.output().dtype.numpy).reshape(op.output().shape)]
 
     def overlap(self, op: OpView) -> Mapping[tuple[int, int], int]:
         return {(i, 0): broadcast_overlap(op, i) for i in range(2)}
+
+
+def integer_bounds(activation: Activation) -> tuple[int, int]:
+    """Lowest and highest int32 value under a fused activation, which is no quantized one."""
+    low, high = dtype_range(DType.INT32)
+    bounds = {Activation.RELU: (0, high), Activation.RELU_N1_TO_1: (-1, 1), Activation.RELU6: (0, 6)}
+    return bounds.get(activation, (low, high))
 
 
 def rescaled(tensor: Tensor, values: Array, left_shift: int, scale: tuple[int, int]) -> Array:

@@ -1,6 +1,6 @@
 """What EQUAL, NOT_EQUAL, LESS, LESS_EQUAL, GREATER and GREATER_EQUAL have in common.
 
-int8 values are compared after scaling by 2**8 and their scale, rounded to int32; int32 and bool as they are.
+int8 values are compared after scaling by 2**8 and their scale, rounded to int32; int32, float32 and bool as they are.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Comparison(Binary):
     """Base of the comparisons; it has no kind of its own."""
 
     versions = range(1, 5)
-    #: Of two int64 arrays.
+    #: Of two arrays.
     function: ClassVar[Callable[[Any, Any], Any]]
-    dtypes: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT32)
+    dtypes: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT32, DType.FLOAT32)
 
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 2)
@@ -44,6 +44,10 @@ class Comparison(Binary):
                 except ValueError as error:
                     self.refuse(op, str(error), "scales below 1")
         check_broadcast(self, op)
+
+    def compute_float(self, op: OpView, a: Array, b: Array) -> Array:
+        result: Array = type(self).function(a, b)
+        return result
 
     def compute(self, op: OpView, a: Array, b: Array) -> Array:
         if op.input(0).dtype is DType.INT8:

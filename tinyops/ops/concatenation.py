@@ -11,6 +11,7 @@ import numpy as np
 from tinyops.graph import DType, OpView
 from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.movement import check_movement, join_embed, join_overlap
+from tinyops.ops.quantization import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def chunks(op: OpView) -> list[int]:
 
 class Concatenation(Operator):
     kind = "CONCATENATION"
+    quantization = SHARED
     attrs = ConcatenationAttrs
     options = "ConcatenationOptions"
     versions = range(1, 4)

@@ -15,7 +15,8 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Array, Operator, Padding
 from tinyops.ops.fixed_point import Requantization
-from tinyops.ops.float32 import convolution, is_float, real_values
+from tinyops.ops.float32 import convolution, is_float
+from tinyops.ops.quantization import QuantizationRule, WeightRule
 from tinyops.ops.weights import check_ratios, check_weights, exact_matmul, requantize, scale_requantization
 from tinyops.ops.window import Axis, Window, check_image, check_positive
 
@@ -62,7 +63,7 @@ def requantization(op: OpView) -> Requantization:
 
 def check_convolution(rules: Operator, op: OpView, channel_axis: int) -> None:
     """What CONV_2D and DEPTHWISE_CONV_2D require alike; the input channels are theirs to check."""
-    check_weights(rules, op, channel_axis, rank=4, floats=True)
+    check_weights(rules, op, channel_axis, rank=4, floats=True, int4=True)
     check_image(rules, op)
     check_positive(rules, op, "stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor")
     check_ratios(rules, op)
@@ -75,6 +76,7 @@ class Conv2D(Operator):
     attrs = Conv2DAttrs
     options = "Conv2DOptions"
     versions = range(1, 9)
+    quantization = QuantizationRule(weights=WeightRule())
 
     def check(self, op: OpView) -> None:
         check_convolution(self, op, channel_axis=0)
@@ -95,8 +97,7 @@ class Conv2D(Operator):
         assert image is not None
         assert weights is not None
         if is_float(op):
-            filters = real_values(op.input(1), weights)
-            return [convolution(window(op), image, filters, groups(op), bias, op.attrs.fused_activation_function)]
+            return [convolution(window(op), image, weights, groups(op), bias, op.attrs.fused_activation_function)]
         w, zero = window(op), op.input(0).zero_point
         filters = weights.reshape(len(weights), -1)
         taken = weights.shape[3]

@@ -14,7 +14,8 @@ from tinyops.graph import OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Array, Operator, Padding
 from tinyops.ops.conv_2d import check_convolution, requantization, window
-from tinyops.ops.float32 import convolution, is_float, real_values
+from tinyops.ops.float32 import convolution, is_float
+from tinyops.ops.quantization import QuantizationRule, WeightRule
 from tinyops.ops.weights import requantize
 
 
@@ -36,6 +37,7 @@ class DepthwiseConv2D(Operator):
     attrs = DepthwiseConv2DAttrs
     options = "DepthwiseConv2DOptions"
     versions = range(1, 8)
+    quantization = QuantizationRule(weights=WeightRule(axis=3))
 
     def check(self, op: OpView) -> None:
         check_convolution(self, op, channel_axis=3)
@@ -55,7 +57,7 @@ class DepthwiseConv2D(Operator):
         assert image is not None
         assert weights is not None
         if is_float(op):
-            filters = real_values(op.input(1), weights).transpose(3, 1, 2, 0)
+            filters = weights.transpose(3, 1, 2, 0)
             return [convolution(window(op), image, filters, image.shape[3], bias, op.attrs.fused_activation_function)]
         zero, multiplier = op.input(0).zero_point, op.attrs.depth_multiplier
         fits = weights[0, :, :, 0].size * 2 ** (8 * image.itemsize + 7) < 2**31

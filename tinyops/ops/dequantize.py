@@ -1,4 +1,4 @@
-"""DEQUANTIZE: from int8, uint8 or int16 to float32, bit-exact."""
+"""DEQUANTIZE: from int8, uint8 or int16 to float32, bit-exact; of constants also from int4, float16 and per channel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ class Dequantize(Operator):
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 1)
         given = op.input(0)
-        self.expect_dtype(op, "the input", given.dtype, DType.INT8, DType.UINT8, DType.INT16)
+        constants = (DType.INT4, DType.FLOAT16) if given.is_constant else ()
+        self.expect_dtype(op, "the input", given.dtype, DType.INT8, DType.UINT8, DType.INT16, *constants)
         self.expect_dtype(op, "the output", op.output().dtype, DType.FLOAT32)
-        self.expect_scale(op, given)
         self.expect_shape(op, given.shape)
+        if not given.is_constant or (given.quantization is None and given.dtype is not DType.FLOAT16):
+            self.expect_scale(op, given)
 
     def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
         values = inputs[0]

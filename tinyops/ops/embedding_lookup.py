@@ -12,6 +12,7 @@ from tinyops.graph import OpView
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.gather import Lookup, check_indices
 from tinyops.ops.movement import check_movement
+from tinyops.ops.quantization import SHARED
 
 
 def lookup(op: OpView) -> Lookup:
@@ -21,6 +22,7 @@ def lookup(op: OpView) -> Lookup:
 
 class EmbeddingLookup(Operator):
     kind = "EMBEDDING_LOOKUP"
+    quantization = SHARED
     versions = range(1, 5)
 
     def check(self, op: OpView) -> None:

@@ -13,7 +13,7 @@ from tinyops.ops.base import Activation, Array
 from tinyops.ops.fixed_point import dtype_range
 from tinyops.ops.window import Window
 
-#: Float results agree where |a - b| <= TOLERANCE * max(1, |b|).
+#: Float results agree where |a - b| < TOLERANCE * max(1, |b|).
 TOLERANCE = 1e-5
 LARGEST = float(np.finfo(np.float32).max)
 _BOUNDS = {
@@ -36,7 +36,7 @@ def differs(got: Array, expected: Array) -> Array:
         return unequal
     with np.errstate(invalid="ignore"):
         distance = np.abs(got.astype(np.float64) - expected)
-        close: Array = distance <= TOLERANCE * np.maximum(1, np.abs(expected.astype(np.float64)))
+        close: Array = distance < TOLERANCE * np.maximum(1, np.abs(expected.astype(np.float64)))
     return unequal & ~close & ~(np.isnan(got) & np.isnan(expected))
 
 
@@ -76,6 +76,15 @@ def dense(op: OpView, values: Array, weights: Array, bias: Array | None) -> Arra
     return activate(result, op.attrs.fused_activation_function)
 
 
+def matmul(left: Array, right: Array) -> Array:
+    """float32[..., rows, columns] of matrices [..., rows, depth] and [..., depth, columns], without an activation."""
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    total = np.zeros((*batch, left.shape[-2], right.shape[-1]), np.float32)
+    for k in range(left.shape[-1]):
+        total += left[..., :, k, None] * right[..., None, k, :]
+    return total
+
+
 def quantized(values: Array, tensor: Tensor) -> Array:
     """The integers of `tensor` for float32 values: divided in float32, ties away from zero, clamped.
 
@@ -90,9 +99,9 @@ def quantized(values: Array, tensor: Tensor) -> Array:
 
 
 def real_values(tensor: Tensor, values: Array) -> Array:
-    """float32: scale * (value - zero point) for quantized `values` of `tensor`; floats as they are."""
+    """float32: scale * (value - zero point) for quantized `values` of `tensor`; of floats their own value."""
     if tensor.quantization is None or values.dtype == np.float32:
-        return values
+        return values.astype(np.float32, copy=False)
     shape = [1] * values.ndim
     if tensor.quantization.per_channel:
         shape[tensor.quantization.axis] = -1

@@ -11,7 +11,8 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.fixed_point import Requantization
-from tinyops.ops.float32 import dense, is_float, real_values
+from tinyops.ops.float32 import dense, is_float
+from tinyops.ops.quantization import QuantizationRule, WeightRule
 from tinyops.ops.weights import check_ratios, check_weights, exact_matmul, requantize, scale_requantization
 
 #: TFLite Micro's bound of |input scale * weight scale - bias scale| / output scale.
@@ -37,13 +38,17 @@ class FullyConnected(Operator):
     kind = "FULLY_CONNECTED"
     attrs = FullyConnectedAttrs
     options = "FullyConnectedOptions"
-    versions = range(1, 13)
+    versions = range(1, 14)
+    quantization = QuantizationRule(weights=WeightRule(per_channel=False))
 
     def check(self, op: OpView) -> None:
-        check_weights(self, op, channel_axis=0, rank=2, floats=True)
+        check_weights(self, op, channel_axis=0, rank=2, floats=True, computed=True, int4=True)
         if op.attrs.weights_format != 0:
             self.refuse(op, f"weights_format is {op.attrs.weights_format}", "0 (DEFAULT)")
         self._check_scales(op)
+        quantization = op.input(1).quantization
+        if op.input(1).dtype is DType.INT4 and quantization is not None and quantization.per_channel:
+            self.refuse(op, "the int4 weights are quantized per channel", "per tensor, as TFLite Micro computes them")
         units, depth = op.input(1).shape
         shape = op.input(0).shape
         if op.attrs.keep_num_dims:
@@ -70,7 +75,7 @@ class FullyConnected(Operator):
         assert values is not None
         assert weights is not None
         if is_float(op):
-            return [dense(op, values, real_values(op.input(1), weights), bias)]
+            return [dense(op, values, weights, bias)]
         rows = values.reshape(-1, weights.shape[1]).astype(np.int16) - op.input(0).zero_point
         accumulator = exact_matmul(rows, weights.T, values.dtype == np.int16)
         if bias is not None:

@@ -15,6 +15,7 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.movement import check_movement, resolved_axis
+from tinyops.ops.quantization import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def lookup(op: OpView) -> Lookup:
 
 class Gather(Operator):
     kind = "GATHER"
+    quantization = SHARED
     attrs = GatherAttrs
     options = "GatherOptions"
     versions = range(1, 6)

@@ -1,4 +1,4 @@
-"""GREATER_EQUAL: int8 and int32 with broadcasting; the output is bool."""
+"""GREATER_EQUAL: int8, int32 and float32 with broadcasting; the output is bool."""
 
 from __future__ import annotations
 

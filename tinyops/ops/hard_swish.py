@@ -1,12 +1,13 @@
-"""HARD_SWISH: int8, by 16-bit fixed-point arithmetic (hard_swish.h of TFLite's reference kernels)."""
+"""HARD_SWISH: int8, by 16-bit fixed-point arithmetic (hard_swish.h of TFLite's reference kernels), and float32."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinyops.graph import OpView
+from tinyops.graph import DType, OpView
 from tinyops.ops.base import Array
 from tinyops.ops.fixed_point import quantize_multiplier
+from tinyops.ops.float32 import is_float
 from tinyops.ops.unary import Unary
 
 _INT16_MIN, _INT16_MAX = -(2**15), 2**15 - 1
@@ -52,10 +53,12 @@ def _shift_left(x: Array, bits: int) -> Array:
 
 class HardSwish(Unary):
     kind = "HARD_SWISH"
+    dtypes = (DType.INT8, DType.FLOAT32)
 
     def check(self, op: OpView) -> None:
         super().check(op)
-        self.expect_ratio(op, scales, "input scale below 64 times the output scale and 2**20")
+        if not is_float(op):
+            self.expect_ratio(op, scales, "input scale below 64 times the output scale and 2**20")
 
     def compute(self, op: OpView, values: Array) -> Array:
         (output_multiplier, output_shift), (multiplier, shift) = scales(op)
@@ -70,3 +73,7 @@ class HardSwish(Unary):
         result = _wrap16(_rounding_shift(result, -output_shift) + op.output().zero_point)
         clamped: Array = np.clip(result, -128, 127)
         return clamped
+
+    def compute_float(self, op: OpView, values: Array) -> Array:
+        result: Array = values * np.clip(values + np.float32(3), np.float32(0), np.float32(6)) / np.float32(6)
+        return result

@@ -13,6 +13,7 @@ from tinyops.ops.base import Array
 from tinyops.ops.exponential import logistic
 from tinyops.ops.fixed_point import multiply_by_quantized_multiplier, rounding_divide_by_pot
 from tinyops.ops.float32 import is_float
+from tinyops.ops.quantization import QuantizationRule
 from tinyops.ops.sigmoid_int16 import InputScaling, input_scaling, sigmoid_int16
 from tinyops.ops.unary import Unary
 
@@ -71,6 +72,7 @@ class Sigmoid(Unary):
 class Logistic(Sigmoid):
     kind = "LOGISTIC"
     int8_output = (1 / 256, -128)
+    quantization = QuantizationRule(outputs={DType.INT8: int8_output, DType.INT16: (2.0**-15, 0)})
     power_of_two_shifts = 1
 
     def compute(self, op: OpView, values: Array) -> Array:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from tinyops.graph import DType, OpView
+from tinyops.graph import OpView
 from tinyops.ops.base import Activation, Array
 from tinyops.ops.fixed_point import Requantization
-from tinyops.ops.float32 import is_float
-from tinyops.ops.reduction import Summation, axes, reduced_count
+from tinyops.ops.reduction import Summation, reduced_count
 
 
 class Mean(Summation):
     kind = "MEAN"
     versions = range(1, 4)
-    dtypes = (DType.INT8, DType.INT16, DType.FLOAT32)
 
-    def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
-        if not is_float(op):
-            return super().reference(op, inputs)
-        values = inputs[0]
-        assert values is not None
-        total = values.astype(np.float64).sum(axis=axes(op)) / reduced_count(op)
-        return [total.astype(np.float32).reshape(op.output().shape)]
+    def finish_float(self, op: OpView, sums: Array) -> Array:
+        result: Array = sums / np.float32(reduced_count(op))
+        return result
 
     def requantization(self, op: OpView) -> Requantization:
         """The scale ratio with 1 / count folded into the multiplier.

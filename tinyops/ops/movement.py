@@ -10,6 +10,7 @@ import numpy as np
 from tinyops.graph import DType, OpView, Tensor
 from tinyops.ops.access import NEVER, lattice, overlap_distance
 from tinyops.ops.base import Array, Operator
+from tinyops.ops.quantization import SHARED
 
 DTYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.INT32, DType.BOOL, DType.FLOAT32)
 EIGHT_BITS = (DType.INT8, DType.UINT8)
@@ -65,6 +66,8 @@ class Rearrangement(Operator):
     The data is input 0 and the only input that is read at run time.
     """
 
+    quantization = SHARED
+
     def offsets(self, op: OpView) -> list[Array]:
         """Per dimension of an index space of the output's elements in order, int64[n]: input elements to step over.
 
@@ -95,6 +98,8 @@ class Rearrangement(Operator):
 
 class SameBytes(Operator):
     """Base of operators whose output is input 0 under another shape."""
+
+    quantization = SHARED
 
     def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
         values = inputs[0]

@@ -1,4 +1,4 @@
-"""MUL: int8, int16 and float32 with broadcasting."""
+"""MUL: int8, int16, int32 and float32 with broadcasting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.base import Activation, Array
 from tinyops.ops.broadcast import Binary, check_broadcast, requantized
 from tinyops.ops.fixed_point import activation_range, quantize_multiplier
-from tinyops.ops.float32 import is_float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +28,13 @@ class Mul(Binary):
     kind = "MUL"
     attrs = MulAttrs
     options = "MulOptions"
-    float_function = np.multiply
+    function = np.multiply
     versions = range(1, 8)
 
     def check(self, op: OpView) -> None:
-        self.expect_same_dtype(op, DType.INT8, DType.INT16, DType.FLOAT32)
+        self.expect_same_dtype(op, DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
         check_broadcast(self, op)
-        if is_float(op):
+        if self.is_unscaled(op):
             return
         self.expect_quantized(op)
         try:

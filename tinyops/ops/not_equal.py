@@ -1,4 +1,4 @@
-"""NOT_EQUAL: int8, int32 and bool with broadcasting; the output is bool."""
+"""NOT_EQUAL: int8, int32, float32 and bool with broadcasting; the output is bool."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ from tinyops.ops.comparison import Comparison
 class NotEqual(Comparison):
     kind = "NOT_EQUAL"
     function = operator.ne
-    dtypes = (DType.INT8, DType.INT32, DType.BOOL)
+    dtypes = (DType.INT8, DType.INT32, DType.FLOAT32, DType.BOOL)

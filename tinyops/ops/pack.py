@@ -11,6 +11,7 @@ import numpy as np
 from tinyops.graph import OpView
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.movement import check_movement, join_embed, join_overlap, resolved_axis
+from tinyops.ops.quantization import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ def chunks(op: OpView) -> list[int]:
 
 class Pack(Operator):
     kind = "PACK"
+    quantization = SHARED
     attrs = PackAttrs
     options = "PackOptions"
     versions = range(1, 5)

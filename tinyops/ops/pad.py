@@ -10,6 +10,7 @@ from tinyops.graph import OpView
 from tinyops.ops.access import NEVER, overlap_distance
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.movement import EIGHT_BITS, check_movement, constant_ints, expect_rank, ints
+from tinyops.ops.quantization import SHARED
 
 MAX_RANK = 5
 
@@ -47,7 +48,8 @@ def check_paddings(rules: Operator, op: OpView, max_rank: int) -> None:
 
 class Pad(Operator):
     kind = "PAD"
-    versions = range(1, 5)
+    quantization = SHARED
+    versions = range(1, 6)
 
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 2)

@@ -11,6 +11,7 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.access import overlap_distance
 from tinyops.ops.base import Activation, Operator, Padding
 from tinyops.ops.float32 import is_float
+from tinyops.ops.quantization import SHARED
 from tinyops.ops.window import Axis, Window, check_image, check_positive
 
 #: TFLite Micro's bound of the difference between input and output scale.
@@ -47,6 +48,7 @@ class Pool(Operator):
     attrs = Pool2DAttrs
     options = "Pool2DOptions"
     versions = range(1, 4)
+    quantization = SHARED
 
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 1)

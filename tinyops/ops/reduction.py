@@ -52,7 +52,7 @@ class Reduction(Operator):
         self.expect_dtype(op, "the input", op.input(0).dtype, *self.dtypes)
         self.expect_dtype(op, "the output", op.output().dtype, op.input(0).dtype)
         self.expect_dtype(op, "the axes", op.input(1).dtype, DType.INT32)
-        if not is_float(op):
+        if not is_float(op) and op.input(0).dtype is not DType.BOOL:
             self._check_quantization(op)
         shape = op.input(0).shape
         given = self.constant(op, 1).reshape(-1)
@@ -77,14 +77,26 @@ class Reduction(Operator):
         return {(0, 0): overlap_distance(lattice(steps), size)}
 
 
+def _sums(values: Array, over: tuple[int, ...]) -> Array:
+    """float32 sums, added one after the other in the input's order."""
+    last = np.moveaxis(values, over, range(values.ndim - len(over), values.ndim))
+    flat = last.reshape(*last.shape[: values.ndim - len(over)], -1)
+    sums: Array = np.add.accumulate(flat, axis=-1, dtype=np.float32)[..., -1]
+    return sums
+
+
 class Summation(Reduction):
     """Base of MEAN and SUM; it has no kind of its own."""
 
-    dtypes: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT16)
+    dtypes: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT16, DType.FLOAT32)
 
     def requantization(self, op: OpView) -> Requantization:
         """From the sum of input - input zero point to the output; ValueError where the scale ratio is too large."""
         raise NotImplementedError
+
+    def finish_float(self, op: OpView, sums: Array) -> Array:
+        """The float32 outputs for the sums of the elements that make one."""
+        return sums
 
     def check(self, op: OpView) -> None:
         super().check(op)
@@ -101,5 +113,7 @@ class Summation(Reduction):
     def reference(self, op: OpView, inputs: Sequence[Array | None]) -> list[Array]:
         values = inputs[0]
         assert values is not None
+        if is_float(op):
+            return [self.finish_float(op, _sums(values, axes(op))).reshape(op.output().shape)]
         total = (values.astype(np.int64) - op.input(0).zero_point).sum(axis=axes(op))
         return [self.requantization(op).apply(total, op.output().dtype).reshape(op.output().shape)]

@@ -12,11 +12,13 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.base import Activation, Array
 from tinyops.ops.fixed_point import activation_range
 from tinyops.ops.float32 import activate
+from tinyops.ops.quantization import CLAMPED
 from tinyops.ops.unary import Unary
 
 
 class Relu6(Unary):
     kind = "RELU6"
+    quantization = CLAMPED
     versions = range(1, 4)
     dtypes = (DType.INT8, DType.INT16, DType.FLOAT32)
 

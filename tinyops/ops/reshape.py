@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tinyops.graph import OpView
-from tinyops.ops.movement import SameBytes, check_movement, constant_ints
+from tinyops.graph import DType, OpView
+from tinyops.ops.movement import SameBytes, check_movement
 
 
 class Reshape(SameBytes):
@@ -12,8 +12,9 @@ class Reshape(SameBytes):
     def check(self, op: OpView) -> None:
         self.expect_arity(op, range(1, 3))
         check_movement(self, op, 0)
-        if op.optional(1) is not None:
-            constant_ints(self, op, 1)
+        shape = op.optional(1)
+        if shape is not None:
+            self.expect_dtype(op, "input 1", shape.dtype, DType.INT32, DType.INT64)
         if op.input(0).elements != op.output().elements:
             self.refuse(
                 op,

@@ -1,12 +1,13 @@
-"""RSQRT: int8. TFLite Micro stops at run time for a negative input; here it is taken as 0, the largest output."""
+"""RSQRT: int8 and float32. TFLite Micro stops at a negative int8 input; here it is taken as 0, the largest output."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinyops.graph import OpView
+from tinyops.graph import DType, OpView
 from tinyops.ops.base import Array
 from tinyops.ops.fixed_point import multiply_by_quantized_multiplier, quantize_multiplier, wrap32
+from tinyops.ops.float32 import is_float
 from tinyops.ops.inverse_sqrt import inverse_sqrt
 from tinyops.ops.unary import Unary
 
@@ -27,10 +28,12 @@ def output_scale(op: OpView) -> tuple[int, int]:
 class Rsqrt(Unary):
     kind = "RSQRT"
     versions = range(1, 4)
+    dtypes = (DType.INT8, DType.FLOAT32)
 
     def check(self, op: OpView) -> None:
         super().check(op)
-        self.expect_ratio(op, output_scale, "sqrt(input scale) * output scale of 2**-30 to 2**11")
+        if not is_float(op):
+            self.expect_ratio(op, output_scale, "sqrt(input scale) * output scale of 2**-30 to 2**11")
 
     def compute(self, op: OpView, values: Array) -> Array:
         x = values - op.input(0).zero_point
@@ -40,3 +43,7 @@ class Rsqrt(Unary):
         scaled = multiply_by_quantized_multiplier(raised, multiplier, shift - _SHIFT)
         result = np.clip(wrap32(scaled + op.output().zero_point), -128, 127)
         return np.where(x <= 0, 127, result)
+
+    def compute_float(self, op: OpView, values: Array) -> Array:
+        result: Array = np.float32(1) / np.sqrt(values)
+        return result

@@ -9,17 +9,19 @@ import numpy as np
 from tinyops.graph import DType, OpView
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.broadcast import broadcast_overlap, check_broadcast
+from tinyops.ops.quantization import SHARED
 
 
 class SelectV2(Operator):
     kind = "SELECT_V2"
+    quantization = SHARED
     versions = range(1, 3)
 
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 3)
         self.expect_dtype(op, "the condition", op.input(0).dtype, DType.BOOL)
         dtype = op.input(1).dtype
-        self.expect_dtype(op, "input 1", dtype, DType.INT8, DType.INT16)
+        self.expect_dtype(op, "input 1", dtype, DType.INT8, DType.INT16, DType.FLOAT32)
         self.expect_dtype(op, "input 2", op.input(2).dtype, dtype)
         self.expect_dtype(op, "the output", op.output().dtype, dtype)
         check_broadcast(self, op)

@@ -22,6 +22,7 @@ from tinyops.ops.fixed_point import (
     saturating_rounding_doubling_high_mul,
 )
 from tinyops.ops.float32 import is_float
+from tinyops.ops.quantization import QuantizationRule
 
 DIFFERENCE_INTEGER_BITS = 5
 SUM_INTEGER_BITS = 12
@@ -95,6 +96,7 @@ class Softmax(Operator):
     attrs = SoftmaxAttrs
     options = "SoftmaxOptions"
     versions = range(1, 4)
+    quantization = QuantizationRule(outputs={DType.INT8: (1 / 256, -128), DType.INT16: (2.0**-15, 0)})
 
     def check(self, op: OpView) -> None:
         self.expect_arity(op, 1)

@@ -15,6 +15,7 @@ from tinyops.ops.access import lattice, overlap_distance
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.movement import EIGHT_BITS, check_movement, constant_ints, expect_rank, ints
 from tinyops.ops.pad import zero
+from tinyops.ops.quantization import SHARED
 
 
 def image(shape: Sequence[int]) -> tuple[int, int, int, int]:
@@ -54,6 +55,7 @@ def restored(op: OpView, n: int, h: int, w: int, c: int) -> tuple[int, ...]:
 
 class SpaceToBatchNd(Operator):
     kind = "SPACE_TO_BATCH_ND"
+    quantization = SHARED
     versions = range(1, 5)
 
     def check(self, op: OpView) -> None:

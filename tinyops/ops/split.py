@@ -10,6 +10,7 @@ import numpy as np
 from tinyops.graph import OpView
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.movement import check_movement, constant_ints, ints, part_views, resolved_axis
+from tinyops.ops.quantization import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ def axis_of(op: OpView) -> int:
 
 class Split(Operator):
     kind = "SPLIT"
+    quantization = SHARED
     attrs = SplitAttrs
     options = "SplitOptions"
     versions = range(1, 5)

@@ -1,11 +1,11 @@
-"""SQUARED_DIFFERENCE: int8 and int16 with broadcasting."""
+"""SQUARED_DIFFERENCE: int8, int16, int32 and float32 with broadcasting."""
 
 from __future__ import annotations
 
 from tinyops.graph import DType, OpView
 from tinyops.ops.base import Array
 from tinyops.ops.broadcast import Binary, BinaryParameters, check_broadcast, requantized, rescaled
-from tinyops.ops.fixed_point import dtype_range, quantize_multiplier
+from tinyops.ops.fixed_point import dtype_range, quantize_multiplier, wrap32
 
 
 def parameters(op: OpView) -> BinaryParameters:
@@ -23,15 +23,24 @@ class SquaredDifference(Binary):
     versions = range(1, 4)
 
     def check(self, op: OpView) -> None:
-        self.expect_same_dtype(op, DType.INT8, DType.INT16)
+        self.expect_same_dtype(op, DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
+        check_broadcast(self, op)
+        if self.is_unscaled(op):
+            return
         self.expect_quantized(op)
         try:
             parameters(op)
         except ValueError as error:
             self.refuse(op, str(error), "(2 * the larger input scale)**2 / output scale under 2**44, for int16 2**30")
-        check_broadcast(self, op)
+
+    def compute_float(self, op: OpView, a: Array, b: Array) -> Array:
+        difference = a - b
+        result: Array = difference * difference
+        return result
 
     def compute(self, op: OpView, a: Array, b: Array) -> Array:
+        if self.is_unscaled(op):
+            return wrap32(wrap32(a - b) ** 2)
         p = parameters(op)
         x = rescaled(op.input(0), a, p.left_shift, p.inputs[0])
         y = rescaled(op.input(1), b, p.left_shift, p.inputs[1])

@@ -1,4 +1,4 @@
-"""SUM: int8 and int16 over any constant axes."""
+"""SUM: int8, int16 and float32 over any constant axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SVDF: int8 layer of singular value decomposition filters over time, with a state of int8 or int16.
+"""SVDF: layer of filters over time (of a singular value decomposition); int8 with a state of int8 or int16, or float32.
 
 Inputs: values [batches, features], feature weights [filters, features], time weights [filters, memory], bias [units],
 state [batches, filters * memory]; filters = units * rank. Outputs: [batches, units] and the state's new value. The
@@ -15,6 +15,7 @@ import numpy as np
 from tinyops.graph import DType, OpView, Tensor
 from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.fixed_point import dtype_range, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
+from tinyops.ops.float32 import activate, is_float, matmul
 from tinyops.ops.weights import exact_matmul
 
 VALUES, FEATURE, TIME, BIAS, STATE = range(5)
@@ -39,6 +40,17 @@ def multipliers(op: OpView) -> tuple[tuple[int, int], tuple[int, int]]:
     return quantize_multiplier(float(feature)), quantize_multiplier(float(time))
 
 
+def _float(op: OpView, values: Array, feature: Array, time: Array, bias: Array, state: Array) -> list[Array]:
+    """The output and the state's next value."""
+    moved = np.roll(state, -1, axis=1).reshape(len(state), *time.shape)
+    moved[:, :, -1] = matmul(values, feature.T)
+    filtered = matmul(moved[:, :, None], time[:, :, None]).reshape(len(state), -1, op.attrs.rank)
+    total = np.broadcast_to(bias, filtered.shape[:2])
+    for k in range(op.attrs.rank):
+        total = total + filtered[:, :, k]
+    return [activate(total, op.attrs.fused_activation_function), moved.reshape(state.shape)]
+
+
 class Svdf(Operator):
     kind = "SVDF"
     attrs = SvdfAttrs
@@ -50,6 +62,8 @@ class Svdf(Operator):
         self.expect_arity(op, 5, outputs=2)
         self._check_dtypes(op)
         self._check_shapes(op)
+        if is_float(op):
+            return
         try:
             multipliers(op)
         except ValueError as error:
@@ -61,9 +75,12 @@ class Svdf(Operator):
             self.refuse(op, f"the bias has scale {given:g}", f"{exact:g}, state scale * time weight scale")
 
     def _check_dtypes(self, op: OpView) -> None:
+        if op.input(VALUES).dtype is DType.FLOAT32:
+            self._check_float_dtypes(op)
+            return
         state = op.input(STATE).dtype
         wanted: tuple[tuple[str, Tensor, tuple[DType, ...]], ...] = (
-            ("the input", op.input(VALUES), (DType.INT8,)),
+            ("the input", op.input(VALUES), (DType.INT8, DType.FLOAT32)),
             ("the feature weights", op.input(FEATURE), (DType.INT8,)),
             ("the state", op.input(STATE), (DType.INT8, DType.INT16)),
             ("the time weights", op.input(TIME), (state,)),
@@ -79,6 +96,15 @@ class Svdf(Operator):
         for i in (FEATURE, TIME):
             if op.input(i).zero_point != 0:
                 self.refuse(op, f"input {i} has zero point {op.input(i).zero_point}", "symmetric weights")
+
+    def _check_float_dtypes(self, op: OpView) -> None:
+        for i, tensor in enumerate(op.inputs):
+            assert tensor is not None
+            self.expect_dtype(op, f"input {i}", tensor.dtype, DType.FLOAT32)
+        for o, tensor in enumerate(op.outputs):
+            self.expect_dtype(op, f"output {o}", tensor.dtype, DType.FLOAT32)
+        for i in (FEATURE, TIME, BIAS):
+            self.constant(op, i)
 
     def _check_shapes(self, op: OpView) -> None:
         values, feature, time = (op.input(i).shape for i in (VALUES, FEATURE, TIME))
@@ -107,6 +133,8 @@ class Svdf(Operator):
         assert time is not None
         assert bias is not None
         assert state is not None
+        if is_float(op):
+            return _float(op, values, feature, time, bias, state)
         (feature_multiplier, feature_shift), (time_multiplier, time_shift) = multipliers(op)
         low, high = dtype_range(op.input(STATE).dtype)
         products = exact_matmul(values.astype(np.int16) - op.input(VALUES).zero_point, feature.T)

@@ -8,12 +8,14 @@ from tinyops.graph import DType, OpView
 from tinyops.ops.base import Array
 from tinyops.ops.exponential import tanh
 from tinyops.ops.logistic import Sigmoid, saturating
+from tinyops.ops.quantization import QuantizationRule
 from tinyops.ops.sigmoid_int16 import tanh_int16
 
 
 class Tanh(Sigmoid):
     kind = "TANH"
     int8_output = (1 / 128, 0)
+    quantization = QuantizationRule(outputs={DType.INT8: int8_output, DType.INT16: (2.0**-15, 0)})
     power_of_two_shifts = 2
 
     def compute(self, op: OpView, values: Array) -> Array:

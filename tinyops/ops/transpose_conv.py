@@ -1,4 +1,4 @@
-"""TRANSPOSE_CONV: int8 or int16 activations, int8 weights [output channels, rows, columns, input channels].
+"""TRANSPOSE_CONV: int8, int16 or float32 activations, weights [output channels, rows, columns, input channels].
 
 Input pixel i of an axis adds to output pixels i * stride - before .. i * stride - before + taps - 1. Input 0 is the
 output's shape, which the output tensor repeats.
@@ -6,7 +6,7 @@ output's shape, which the output tensor repeats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from tinyops.graph import OpView
 from tinyops.ops.access import NEVER, overlap_distance
 from tinyops.ops.base import Activation, Array, Operator, Padding
 from tinyops.ops.fixed_point import Requantization
+from tinyops.ops.float32 import activate, is_float, matmul
+from tinyops.ops.quantization import QuantizationRule, WeightRule
 from tinyops.ops.weights import Operands, check_ratios, check_weights, exact_matmul, requantize, scale_requantization
 from tinyops.ops.window import Axis, check_image, check_positive
 
@@ -54,14 +56,30 @@ def _lowest_reads(axis: Axis) -> Array:
     return lowest
 
 
+def _spread(op: OpView, dtype: type, products: Callable[[int, int], Array]) -> Array:
+    """[batches, rows, columns, channels] of the output: the sum of all taps; `products` of one are the input's size."""
+    rows, columns = axes(op)
+    batches, height, width, _ = op.input(OPERANDS.values).shape
+    channels = op.output().shape[3]
+    spread: Array = np.zeros((batches, rows.size + 2 * rows.taps, columns.size + 2 * columns.taps, channels), dtype)
+    for i in range(rows.taps):
+        for j in range(columns.taps):
+            # One border of `taps` on each side takes what falls outside of the output.
+            top, left = rows.taps - rows.before + i, columns.taps - columns.before + j
+            bottom, right = top + (height - 1) * rows.stride + 1, left + (width - 1) * columns.stride + 1
+            spread[:, top : bottom : rows.stride, left : right : columns.stride] += products(i, j)
+    return spread[:, rows.taps : rows.taps + rows.size, columns.taps : columns.taps + columns.size]
+
+
 class TransposeConv(Operator):
     kind = "TRANSPOSE_CONV"
     attrs = TransposeConvAttrs
     options = "TransposeConvOptions"
     versions = range(1, 6)
+    quantization = QuantizationRule(weights=WeightRule(values=2, weights=1, bias=3))
 
     def check(self, op: OpView) -> None:
-        check_weights(self, op, channel_axis=0, rank=4, at=OPERANDS)
+        check_weights(self, op, channel_axis=0, rank=4, at=OPERANDS, floats=True)
         check_image(self, op, OPERANDS.values)
         check_positive(self, op, "stride_w", "stride_h")
         check_ratios(self, op, OPERANDS)
@@ -87,20 +105,16 @@ class TransposeConv(Operator):
         _, weights, image, bias = (*inputs, None)[:4]
         assert weights is not None
         assert image is not None
-        rows, columns = axes(op)
-        batches, height, width, depth = image.shape
-        spread = np.zeros((batches, rows.size + 2 * rows.taps, columns.size + 2 * columns.taps, len(weights)), np.int64)
-        values = (image.astype(np.int16) - op.input(OPERANDS.values).zero_point).reshape(-1, depth)
-        for i in range(rows.taps):
-            for j in range(columns.taps):
-                products = exact_matmul(values, weights[:, i, j].T, image.dtype == np.int16).reshape(
-                    batches, height, width, -1
-                )
-                # One border of `taps` on each side takes what falls outside of the output.
-                top, left = rows.taps - rows.before + i, columns.taps - columns.before + j
-                bottom, right = top + (height - 1) * rows.stride + 1, left + (width - 1) * columns.stride + 1
-                spread[:, top : bottom : rows.stride, left : right : columns.stride] += products
-        inner = spread[:, rows.taps : rows.taps + rows.size, columns.taps : columns.taps + columns.size]
+        if is_float(op):
+            total = _spread(op, np.float32, lambda i, j: matmul(image, weights[:, i, j].T))
+            return [activate(total if bias is None else total + bias, op.attrs.fused_activation_function)]
+        values = (image.astype(np.int16) - op.input(OPERANDS.values).zero_point).reshape(-1, image.shape[3])
+
+        def products(i: int, j: int) -> Array:
+            exact = exact_matmul(values, weights[:, i, j].T, image.dtype == np.int16)
+            return exact.reshape(*image.shape[:3], -1)
+
+        inner = _spread(op, np.int64, products)
         return [requantize(op, requantization(op), inner if bias is None else inner + bias)]
 
     def macs(self, op: OpView) -> int:

@@ -78,10 +78,23 @@ class Unary(SameShape):
         values = inputs[0]
         assert values is not None
         if is_float(op):
-            return [self.compute_float(op, values)]
+            with np.errstate(all="ignore"):
+                return [self.compute_float(op, values)]
         if op.input(0).dtype is DType.INT8:
             return [self.table(op)[values.astype(np.int16) + 128]]
         return [self.compute(op, values.astype(np.int64)).astype(op.output().dtype.numpy)]
+
+
+class FloatFunction(Unary):
+    """Base of elementwise functions of float32 alone; it has no kind of its own."""
+
+    dtypes = (DType.FLOAT32,)
+    #: Evaluated in double precision, and rounded to float32 once.
+    function: ClassVar[np.ufunc]
+
+    def compute_float(self, op: OpView, values: Array) -> Array:
+        result: Array = self.function(values.astype(np.float64)).astype(np.float32)
+        return result
 
 
 def scale_ratio(op: OpView, factor: float = 1.0) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from tinyops.graph import OpView
 from tinyops.ops.base import Array, Operator
 from tinyops.ops.movement import check_movement, part_views, resolved_axis
+from tinyops.ops.quantization import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ def axis_of(op: OpView) -> int:
 
 class Unpack(Operator):
     kind = "UNPACK"
+    quantization = SHARED
     attrs = UnpackAttrs
     options = "UnpackOptions"
     versions = range(1, 5)

@@ -42,29 +42,35 @@ def check_weights(
     rank: int,
     at: Operands = _USUAL,
     floats: bool = False,
+    computed: bool = False,
+    int4: bool = False,
 ) -> None:
     """int8 or int16 activations, constant symmetric int8 weights [rank dimensions], constant bias or none.
 
-    With `floats` also float32 activations, with weights of float32 or (hybrid) of int8, and a float32 bias.
+    With `floats` also float32 activations, weights and bias; with `computed` these weights and biases need not be
+    constant. With `int4` also int4 weights of int8 activations.
     """
     rules.expect_arity(op, range(at.bias, at.bias + 2))
     rules.expect_dtype(op, "the input", op.input(at.values).dtype, *_dtypes(floats))
     rules.expect_dtype(op, "the output", op.output().dtype, op.input(at.values).dtype)
-    rules.constant(op, at.weights)
     weights = op.input(at.weights)
+    free = computed and weights.dtype is DType.FLOAT32
+    if not free:
+        rules.constant(op, at.weights)
     if len(weights.shape) != rank or weights.elements == 0:
         rules.refuse(op, f"the weights have shape {list(weights.shape)}", f"{rank} dimensions, none of them 0")
     if is_float(op):
-        rules.expect_dtype(op, "the weights", weights.dtype, DType.FLOAT32, DType.INT8)
+        rules.expect_dtype(op, "the weights", weights.dtype, DType.FLOAT32)
     else:
-        rules.expect_dtype(op, "the weights", weights.dtype, DType.INT8)
+        packed = (DType.INT4,) if int4 and op.input(at.values).dtype is DType.INT8 else ()
+        rules.expect_dtype(op, "the weights", weights.dtype, DType.INT8, *packed)
         rules.expect_per_tensor(op, at.values)
-    if weights.dtype is DType.INT8:
         _check_scales(rules, op, weights, channel_axis)
     bias = op.optional(at.bias)
     if bias is not None:
         rules.expect_dtype(op, "the bias", bias.dtype, _BIAS[op.input(at.values).dtype])
-        rules.constant(op, at.bias)
+        if not free:
+            rules.constant(op, at.bias)
         if bias.shape != (weights.shape[channel_axis],):
             rules.refuse(op, f"the bias has shape {list(bias.shape)}", f"[{weights.shape[channel_axis]}]")
     if op.input(at.values).dtype is DType.INT16:
@@ -96,13 +102,17 @@ def _check_int16(rules: Operator, op: OpView, channel_axis: int, at: Operands) -
     if op.optional(at.bias) is None and getattr(op.attrs, "quantized_bias_type", 0) == _TFLITE_INT32:
         rules.refuse(op, "quantized_bias_type is INT32", "int64 accumulators")
     weights, bias = rules.constant(op, at.weights), op.optional(at.bias)
-    sums = np.abs(np.moveaxis(weights.astype(np.int64), channel_axis, 0)).reshape(weights.shape[channel_axis], -1)
-    reach = 2**15 * sums.sum(axis=1).astype(object)
-    if bias is not None and bias.data is not None:
-        reach = reach + abs(bias.data.astype(object))
+    reach = int64_reach(np.moveaxis(weights, channel_axis, 0), None if bias is None else bias.data)
     check_ratios(rules, op, at)
     found = scale_requantization(op, Activation.NONE, at)
     check_int64_requantization(rules, op, found, max(reach), (op.input(at.values), op.output()))
+
+
+def int64_reach(weights: Array, bias: Array | None) -> list[int]:
+    """The largest accumulator of each channel for int16 values; `weights` is int8[channels, ...]."""
+    sums = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1)
+    start = np.zeros(len(weights), np.int64) if bias is None else bias
+    return [2**15 * int(taps) + abs(int(first)) for taps, first in zip(sums, start, strict=True)]
 
 
 def check_int64_requantization(

@@ -31,6 +31,7 @@ def _prune(graph: Graph) -> Graph:
             op,
             inputs=tuple(None if t is None else index[t] for t in op.inputs),
             outputs=tuple(index[t] for t in op.outputs),
+            intermediates=(),
         )
         for op in kept
     )

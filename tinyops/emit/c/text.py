@@ -38,7 +38,9 @@ def shape(tensor: Tensor) -> str:
 
 
 def float32(value: float) -> str:
-    """The shortest decimal that reads back as the same float32, as a C literal."""
+    """The shortest decimal that reads back as the same float32, as a C literal; NAN and INFINITY of math.h."""
+    if not np.isfinite(np.float32(value)):
+        return "NAN" if np.isnan(value) else "INFINITY" if value > 0 else "-INFINITY"
     text = np.format_float_positional(np.float32(value), unique=True, trim="0")
     if len(text) > 16:
         text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
@@ -69,7 +71,8 @@ def comment(text: str) -> str:
     return text.replace("*/", "* /").replace("/*", "/ *")
 
 
-def _numbers(values: Sequence[int] | np.ndarray[Any, Any], indent: str = "    ") -> str:
+def numbers(values: Sequence[int] | np.ndarray[Any, Any], indent: str = "    ") -> str:
+    """The elements of an array, wrapped."""
     flat = np.asarray(values).reshape(-1)
     words = ", ".join(map(float32, flat.tolist()) if flat.dtype == np.float32 else (integer(int(v)) for v in flat))
     return textwrap.fill(words, 110, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
@@ -77,7 +80,7 @@ def _numbers(values: Sequence[int] | np.ndarray[Any, Any], indent: str = "    ")
 
 def values(constant: Constant) -> str:
     """The elements of a constant, wrapped."""
-    return _numbers(constant.data)
+    return numbers(constant.data)
 
 
 def element_type(constant: Constant) -> str:
@@ -86,7 +89,7 @@ def element_type(constant: Constant) -> str:
 
 def golden_values(steps: Sequence[Sequence[np.ndarray[Any, Any]]], port: int) -> str:
     """`{...}, {...}`: one row per step of port `port`."""
-    return ",\n".join("    {\n" + _numbers(step[port], " " * 8) + "\n    }" for step in steps)
+    return ",\n".join("    {\n" + numbers(step[port], " " * 8) + "\n    }" for step in steps)
 
 
 def argument(ref: Ref, model: str, output: bool) -> str:
@@ -132,8 +135,10 @@ FILTERS = {
         thousands,
         shape,
         float32,
+        integer,
         literal,
         cstring,
+        numbers,
         values,
         element_type,
         golden_values,

@@ -3,34 +3,57 @@
 #include "to_elements.h"
 #include "to_requant.h"
 
-static int32_t output(const to_binary_params *p, int32_t value, int32_t multiplier, int32_t shift) {
-    const uint32_t scaled = (uint32_t)to_requantize(value, multiplier, shift);
-    return to_clamp((int32_t)(scaled + (uint32_t)p->output_offset), p->activation_min, p->activation_max);
+/* The low 32 bits of a result to the output's integers. */
+static int32_t output(const to_binary_params *p, uint32_t value, int32_t multiplier, int32_t shift) {
+    if (p->output_size < 4) {
+        value = (uint32_t)to_requantize((int32_t)value, multiplier, shift) + (uint32_t)p->output_offset;
+    }
+    return to_clamp((int32_t)value, p->activation_min, p->activation_max);
 }
 
 static int32_t arithmetic(const to_binary_params *p, int32_t x, int32_t y) {
-    int32_t value;
+    const uint32_t difference = (uint32_t)x - (uint32_t)y;
+    uint32_t value;
     switch (p->mode) {
     case TO_BINARY_ADD:
-        value = x + y;
+        value = (uint32_t)x + (uint32_t)y;
         break;
     case TO_BINARY_SUB:
-        value = x - y;
+        value = difference;
         break;
     case TO_BINARY_SQUARED_DIFFERENCE:
-        value = (x - y) * (x - y);
+        value = difference * difference;
         break;
     case TO_BINARY_PRELU:
         if (x >= 0) {
-            return output(p, x, p->a_multiplier, p->a_shift);
+            return output(p, (uint32_t)x, p->a_multiplier, p->a_shift);
         }
-        value = x * y;
+        value = (uint32_t)x * (uint32_t)y;
         break;
     default:
-        value = x * y;
+        value = (uint32_t)x * (uint32_t)y;
         break;
     }
     return output(p, value, p->output_multiplier, p->output_shift);
+}
+
+static int32_t division(const to_binary_params *p, int32_t x, int32_t y) {
+    if (y == -1) { /* the lowest / -1 overflows */
+        const uint32_t negated = 0u - (uint32_t)x;
+        return p->mode == TO_BINARY_FLOOR_MOD ? 0
+               : p->mode == TO_BINARY_DIV     ? output(p, negated, 0, 0)
+                                              : (int32_t)negated;
+    }
+    const int32_t remainder = x % y;
+    const int32_t down = remainder != 0 && (remainder < 0) != (y < 0) ? 1 : 0;
+    switch (p->mode) {
+    case TO_BINARY_DIV:
+        return output(p, (uint32_t)(x / y), 0, 0);
+    case TO_BINARY_FLOOR_DIV:
+        return x / y - down;
+    default:
+        return remainder + down * y;
+    }
 }
 
 static int32_t function(const to_binary_params *p, int32_t x, int32_t y) {
@@ -47,6 +70,10 @@ static int32_t function(const to_binary_params *p, int32_t x, int32_t y) {
         return x < y;
     case TO_BINARY_LESS_EQUAL:
         return x <= y;
+    case TO_BINARY_DIV:
+    case TO_BINARY_FLOOR_DIV:
+    case TO_BINARY_FLOOR_MOD:
+        return division(p, x, y);
     default:
         return arithmetic(p, x, y);
     }

@@ -13,12 +13,10 @@ from tinyops.ops.fixed_point import reduced_multiplier
 _BATCH_DIMS = 3
 
 
-@rule("BATCH_MATMUL")
-def batch_matmul(op: Lowering) -> list[Call]:
+def matrix_geometry(op: Lowering) -> dict[str, Value]:
     m = batch_matmul_op.matrices(op.view)
-    requantization = batch_matmul_op.requantization(op.view)
     batch, (a_batch, b_batch) = merge(m.batch, m.x_batch, m.y_batch)
-    params: dict[str, Value] = {
+    return {
         "batch": lead(batch, _BATCH_DIMS, 1),
         "a_batch": lead(a_batch, _BATCH_DIMS, 0),
         "b_batch": lead(b_batch, _BATCH_DIMS, 0),
@@ -29,6 +27,13 @@ def batch_matmul(op: Lowering) -> list[Call]:
         "a_depth": m.x_depth,
         "b_depth": m.y_depth,
         "b_column": m.y_column,
+    }
+
+
+@rule("BATCH_MATMUL")
+def batch_matmul(op: Lowering) -> list[Call]:
+    requantization = batch_matmul_op.requantization(op.view)
+    params = matrix_geometry(op) | {
         "multiplier": int(requantization.multiplier[0]),
         "shift": int(requantization.shift[0]),
     }
@@ -36,7 +41,7 @@ def batch_matmul(op: Lowering) -> list[Call]:
         params |= {"multiplier": int(reduced_multiplier(requantization.multiplier)[0])}
         return [Call("to_batch_matmul_any_s16_c", params, (op.input(0), op.input(1), op.output()))]
     zero_points = op.view.input(0).zero_point, op.view.input(1).zero_point
-    check_products(op.view, m.depth, zero_points)
+    check_products(op.view, batch_matmul_op.matrices(op.view).depth, zero_points)
     params |= {
         "a_zero_point": zero_points[0],
         "b_zero_point": zero_points[1],

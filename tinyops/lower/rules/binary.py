@@ -15,14 +15,14 @@ from tinyops.lower.rules.unary import function_table, table
 from tinyops.lower.strides import lead, merge
 from tinyops.ops import abs as abs_op
 from tinyops.ops import add as add_op
+from tinyops.ops import div as div_op
 from tinyops.ops import leaky_relu as leaky_relu_op
 from tinyops.ops import mul as mul_op
 from tinyops.ops import prelu as prelu_op
 from tinyops.ops import squared_difference as squared_difference_op
-from tinyops.ops import sub as sub_op
-from tinyops.ops.base import operator
-from tinyops.ops.broadcast import Binary, broadcast_strides
-from tinyops.ops.fixed_point import activation_range, dtype_range
+from tinyops.ops.base import Activation, operator
+from tinyops.ops.broadcast import Binary, broadcast_strides, integer_bounds
+from tinyops.ops.fixed_point import activation_range, dtype_range, quantize_multiplier
 from tinyops.ops.unary import all_values
 
 _DIMS = 4
@@ -42,6 +42,9 @@ class Mode(enum.IntEnum):
     NOT_EQUAL = 8
     LESS = 9
     LESS_EQUAL = 10
+    DIV = 11
+    FLOOR_DIV = 12
+    FLOOR_MOD = 13
 
 
 #: The parameters of a function of the elements as they are.
@@ -139,21 +142,32 @@ def _output(op: Lowering, scale: tuple[int, int], low: int, high: int) -> dict[s
     }
 
 
+@rule("FLOOR_DIV")
+@rule("FLOOR_MOD")
+def integer_division(op: Lowering) -> list[Call]:
+    return binary(op, Mode[op.view.kind], {})
+
+
+@rule("ADD", DType.INT32)
+@rule("DIV", DType.INT32)
+@rule("MUL", DType.INT32)
+@rule("SQUARED_DIFFERENCE", DType.INT32)
+@rule("SUB", DType.INT32)
+def unscaled(op: Lowering) -> list[Call]:
+    low, high = integer_bounds(getattr(op.view.attrs, "fused_activation_function", Activation.NONE))
+    return binary(op, Mode[op.view.kind], {"activation_min": low, "activation_max": high})
+
+
 @rule("ADD")
+@rule("SUB")
 def add(op: Lowering) -> list[Call]:
     p = add_op.parameters(op.view)
     params = scaled(p.left_shift, *p.inputs) | _output(op, p.output, p.low, p.high)
-    if op.view.output().dtype is not DType.INT8:
-        return binary(op, Mode.ADD, params)
+    if op.view.kind == "SUB" or op.view.output().dtype is not DType.INT8:
+        return binary(op, Mode[op.view.kind], params)
     fixed = {k: v for k, v in params.items() if k not in ("scaled", "left_shift")}
     call = Call("to_add_any_s8_c", geometry(op, a=0, b=1) | fixed, (op.input(0), op.input(1), op.output()))
     return _as_table(op) or [call]
-
-
-@rule("SUB")
-def sub(op: Lowering) -> list[Call]:
-    p = sub_op.parameters(op.view)
-    return binary(op, Mode.SUB, scaled(p.left_shift, *p.inputs) | _output(op, p.output, p.low, p.high))
 
 
 @rule("SQUARED_DIFFERENCE")
@@ -179,14 +193,17 @@ def prelu(op: Lowering) -> list[Call]:
 
 @rule("ABS")
 @rule("LEAKY_RELU")
+@rule("NEG")
 def signed(op: Lowering) -> list[Call]:
-    """int16: a PRELU whose slope is -1, or 1 with the slope's scale."""
+    """int16: a PRELU whose slope is -1, or 1 with the slope's scale; NEG is a product with -1."""
     if op.view.input(0).dtype is DType.INT8:
         return function_table(op)
-    if op.view.kind == "ABS":
+    mode, slope = Mode.PRELU, -1
+    if op.view.kind == "NEG":
+        mode, positive, negative = Mode.MUL, (0, 0), quantize_multiplier(1.0)
+    elif op.view.kind == "ABS":
         requantization = abs_op.requantization(op.view)
         positive = negative = (int(requantization.multiplier[0]), int(requantization.shift[0]))
-        slope = -1
     else:
         positive, negative = leaky_relu_op.scales(op.view)
         slope = 1
@@ -203,7 +220,7 @@ def signed(op: Lowering) -> list[Call]:
         "output_shift": negative[1],
         "activation_min": low,
         "activation_max": high,
-        "mode": int(Mode.PRELU),
+        "mode": int(mode),
         "a_size": 2,
         "b_size": 1,
         "output_size": 2,
@@ -214,9 +231,9 @@ def signed(op: Lowering) -> list[Call]:
 
 @rule("DIV")
 def div(op: Lowering) -> list[Call]:
-    call = _as_table(op)
-    assert call is not None
-    return call
+    low, high = activation_range(op.view.attrs.fused_activation_function, op.view.output())
+    params = geometry(op, a=0, b=1) | _output(op, div_op.output_scale(op.view), low, high)
+    return _as_table(op) or [Call("to_div_any_s8_c", params, (op.input(0), op.input(1), op.output()))]
 
 
 @rule("MINIMUM")

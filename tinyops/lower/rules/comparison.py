@@ -47,6 +47,7 @@ def greater_equal(op: Lowering) -> list[Call]:
     return _comparison(op, Mode.LESS_EQUAL, a=1)
 
 
+@rule("SELECT")
 @rule("SELECT_V2")
 def select(op: Lowering) -> list[Call]:
     params: dict[str, Value] = {

@@ -13,6 +13,8 @@ from tinyops.lower.program import Call, ConstantRef, Role, Value
 from tinyops.lower.requantization import fold_bias, plain_bias
 from tinyops.ops import conv_2d, fully_connected, transpose_conv
 from tinyops.ops.fixed_point import Requantization, reduced_multiplier
+from tinyops.ops.float32 import bounds, is_float
+from tinyops.ops.packed import pack_int4
 
 Array = np.ndarray[Any, Any]
 
@@ -89,6 +91,10 @@ def _is_int16(op: Lowering) -> bool:
     return op.view.output().dtype is DType.INT16
 
 
+def _has_int4(op: Lowering) -> bool:
+    return op.view.input(1).dtype is DType.INT4
+
+
 def _int16(
     op: Lowering, geometry: dict[str, Value], filters: Array, groups: int, requantization: Requantization
 ) -> list[Call]:
@@ -114,12 +120,25 @@ def _int16_constants(
     )
 
 
+def _int4(
+    op: Lowering, geometry: dict[str, Value], filters: Array, groups: int, requantization: Requantization
+) -> list[Call]:
+    """int4 weights: one kernel for all; `filters` is int8[output channels, ...] of values in -8..7."""
+    params = geometry | _zero_point(op) | output_stage(requantization)
+    params |= {"groups": groups, "descending": int(op.output_overlaps_from_above())}
+    packed = op.constant("weights", Role.WEIGHTS, pack_int4(filters))
+    channels = _channels(op, filters.reshape(len(filters), -1), requantization)
+    return [Call("to_conv2d_any_s4_c", params, (op.input(), packed, *channels, op.output()))]
+
+
 @rule("CONV_2D")
 def conv(op: Lowering) -> list[Call]:
     weights = _weights(op)
     requantization = conv_2d.requantization(op.view)
     if _is_int16(op):
         return _int16(op, window_geometry(op), weights, conv_2d.groups(op.view), requantization)
+    if _has_int4(op):
+        return _int4(op, window_geometry(op), weights, conv_2d.groups(op.view), requantization)
     params = window_geometry(op) | _zero_point(op) | output_stage(requantization)
     params |= {"groups": conv_2d.groups(op.view), "descending": int(op.output_overlaps_from_above())}
     kernel = "to_conv2d_1x1_s8_c" if conv_2d.is_pointwise(op.view) else "to_conv2d_any_s8_c"
@@ -134,6 +153,8 @@ def depthwise(op: Lowering) -> list[Call]:
     requantization = conv_2d.requantization(op.view)
     if _is_int16(op):  # a group per input channel
         return _int16(op, window_geometry(op), np.moveaxis(weights[0], 2, 0), op.view.input(0).shape[3], requantization)
+    if _has_int4(op):
+        return _int4(op, window_geometry(op), np.moveaxis(weights[0], 2, 0), op.view.input(0).shape[3], requantization)
     params = window_geometry(op) | _zero_point(op) | output_stage(requantization)
     params |= {"depth_multiplier": op.view.attrs.depth_multiplier}
     packed = op.constant("weights", Role.WEIGHTS, weights)
@@ -155,6 +176,8 @@ def dense(op: Lowering) -> list[Call]:
     requantization = fully_connected.requantization(op.view)
     if _is_int16(op):
         return _int16(op, dense_geometry(op, *weights.shape), weights, 1, requantization)
+    if _has_int4(op):
+        return _int4(op, dense_geometry(op, *weights.shape), weights, 1, requantization)
     if len(requantization.multiplier) > 1:
         return _dense_per_channel(op, weights, requantization)
     bias = op.view.optional(2)
@@ -180,7 +203,6 @@ def dense(op: Lowering) -> list[Call]:
 def transposed(op: Lowering) -> list[Call]:
     at = transpose_conv.OPERANDS
     weights = _weights(op)
-    requantization = transpose_conv.requantization(op.view)
     rows, columns = transpose_conv.axes(op.view)
     image, bias = op.view.input(at.values), op.view.optional(at.bias)
     params: dict[str, Value] = {
@@ -198,6 +220,9 @@ def transposed(op: Lowering) -> list[Call]:
         "pad_top": rows.before,
         "pad_left": columns.before,
     }
+    if is_float(op.view):
+        return _transposed_float(op, params)
+    requantization = transpose_conv.requantization(op.view)
     if _is_int16(op):
         params |= {"activation_min": requantization.low, "activation_max": requantization.high}
         constants = _int16_constants(op, weights, bias, requantization)
@@ -211,3 +236,17 @@ def transposed(op: Lowering) -> list[Call]:
         *_scales(op, len(weights), requantization),
     )
     return [Call("to_transpose_conv_any_s8_c", params, (op.input(at.values), *constants, op.output()))]
+
+
+def _transposed_float(op: Lowering, params: dict[str, Value]) -> list[Call]:
+    """Input 0 is the shape, so that rules by dtype do not apply."""
+    at = transpose_conv.OPERANDS
+    weights, bias = _weights(op), op.view.optional(at.bias)
+    low, high = bounds(op.view.attrs.fused_activation_function)
+    start = np.zeros(len(weights), np.float32) if bias is None or bias.data is None else bias.data
+    constants = (
+        op.constant("weights", Role.WEIGHTS, weights),
+        op.constant("bias", Role.BIAS, start),
+    )
+    params |= {"activation_min": low, "activation_max": high}
+    return [Call("to_transpose_conv_any_f32_c", params, (op.input(at.values), *constants, op.output()))]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinyops.lower.lowering import Lowering, rule
 from tinyops.lower.program import Call, Ref, Role, Value
-from tinyops.lower.rules.movement import at, copy
+from tinyops.lower.rules.movement import at, contiguous, copy
 from tinyops.lower.strides import contiguous_strides
 from tinyops.ops import space_to_batch_nd as space
 from tinyops.ops.base import Array, operator
+from tinyops.ops.dynamic_update_slice import first_places
 from tinyops.ops.embedding_lookup import lookup as embedding_lookup
 from tinyops.ops.gather import Lookup
 from tinyops.ops.gather import lookup as gather_lookup
+from tinyops.ops.gather_nd import MAX_DEPTH
 from tinyops.ops.movement import Rearrangement
 from tinyops.ops.pad import zero
 
@@ -33,6 +37,7 @@ for _kind in (
     "DEPTH_TO_SPACE",
     "MIRROR_PAD",
     "RESIZE_NEAREST_NEIGHBOR",
+    "REVERSE_V2",
     "SLICE",
     "SPACE_TO_DEPTH",
     "STRIDED_SLICE",
@@ -127,6 +132,13 @@ def _inside(block: int, before: int, size: int) -> list[tuple[int, int, int, int
     return groups
 
 
+@rule("FILL")
+def fill(op: Lowering) -> list[Call]:
+    tensor = op.view.output()
+    size = tensor.dtype.itemsize
+    return copy(op.input(1), op.output(), (tensor.elements,), (0,), (size,), size)
+
+
 @rule("GATHER")
 def gather(op: Lowering) -> list[Call]:
     return _look_up(op, gather_lookup(op.view), 0, 1) if op.output_needs_copy() else []
@@ -137,12 +149,51 @@ def embedding(op: Lowering) -> list[Call]:
     return _look_up(op, embedding_lookup(op.view), 1, 0)
 
 
-def _look_up(op: Lowering, lookup: Lookup, values: int, indices: int) -> list[Call]:
+@rule("DYNAMIC_UPDATE_SLICE")
+def update_slice(op: Lowering) -> list[Call]:
+    """Input 0 is moved, unless it lies there already, then the box stored."""
+    tensor, box, start = op.view.input(0), op.view.input(1), op.view.input(2)
+    size = tensor.dtype.itemsize
+    strides = contiguous_strides(tensor.shape, size)
+    moved = contiguous(op.input(), op.output(), tensor.nbytes)
+    if start.data is not None:
+        places = first_places(op.view, start.data)
+        offset = sum(place * step for place, step in zip(places, strides, strict=True))
+        packed = contiguous_strides(box.shape, size)
+        return [*moved, *copy(op.input(1), at(op.output(), offset), box.shape, packed, strides, size)]
+    most = [n - part for n, part in zip(tensor.shape, box.shape, strict=True)]
     params: dict[str, Value] = {
-        "batches": lookup.batches,
-        "outer": lookup.outer,
-        "size": lookup.size,
-        "count": lookup.count,
-        "run": lookup.inner * op.view.output().dtype.itemsize,
+        "dims": len(box.shape),
+        "extents": (*box.shape, *(1,) * (_TAKE_DIMS - len(box.shape))),
+        "most": (*most, *(0,) * (_TAKE_DIMS - len(most))),
+        "stride": (*strides, *(0,) * (_TAKE_DIMS - len(strides))),
+    }
+    return [*moved, Call("to_update_any_b_c", params, (op.input(1), op.input(2), op.output()))]
+
+
+@rule("GATHER_ND")
+def gather_nd(op: Lowering) -> list[Call]:
+    shape, indices = op.view.input(0).shape, op.view.input(1).shape
+    depth = indices[-1]
+    return _gather(op, 0, 1, (1, 1, math.prod(indices[:-1]), math.prod(shape[depth:])), shape[:depth])
+
+
+def _look_up(op: Lowering, lookup: Lookup, values: int, indices: int) -> list[Call]:
+    return _gather(op, values, indices, (lookup.batches, lookup.outer, lookup.count, lookup.inner), (lookup.size,))
+
+
+def _gather(
+    op: Lowering, values: int, indices: int, loops: tuple[int, int, int, int], extents: tuple[int, ...]
+) -> list[Call]:
+    """`loops`: batches, outer, count and elements of a slice; `extents`: of the axes that the coordinates count."""
+    batches, outer, count, inner = loops
+    params: dict[str, Value] = {
+        "batches": batches,
+        "outer": outer,
+        "count": count,
+        "size": math.prod(extents),
+        "depth": len(extents),
+        "extents": extents + (1,) * (MAX_DEPTH - len(extents)),
+        "run": inner * op.view.output().dtype.itemsize,
     }
     return [Call("to_gather_any_b_c", params, (op.input(values), op.input(indices), op.output()))]

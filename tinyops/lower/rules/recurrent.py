@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tinyops.graph import DType
@@ -11,6 +13,7 @@ from tinyops.lower.requantization import fold_bias
 from tinyops.ops import svdf as svdf_op
 from tinyops.ops import unidirectional_sequence_lstm as lstm_op
 from tinyops.ops.base import Array
+from tinyops.ops.fixed_point import reduced_multiplier
 from tinyops.ops.sigmoid_int16 import TANH_TABLE
 
 
@@ -62,19 +65,28 @@ def _fold(op: Lowering, weights: int, bias: int | None, zero_point: int) -> list
     return found
 
 
-@rule("UNIDIRECTIONAL_SEQUENCE_LSTM")
-def lstm(op: Lowering) -> list[Call]:
-    view, s, p = op.view, lstm_op.sizes(op.view), lstm_op.parameters(op.view)
-    values, hidden = view.input(lstm_op.VALUES), view.input(lstm_op.HIDDEN)
-    matrices = [
-        np.concatenate([view.input(first + k).data for first in (lstm_op.INPUT_WEIGHTS, lstm_op.RECURRENT_WEIGHTS)], 1)
-        for k in range(lstm_op.GATES)
-    ]
-    from_input = _fold(op, lstm_op.INPUT_WEIGHTS, lstm_op.BIASES, values.zero_point)
-    from_hidden = _fold(op, lstm_op.RECURRENT_WEIGHTS, None, hidden.zero_point)
-    bias = np.stack([np.stack(pair, 1) for pair in zip(from_input, from_hidden, strict=True)], 1)
-    batch, step = (1, s.batches) if view.attrs.time_major else (s.steps, 1)
-    params: dict[str, Value] = {
+def _gate_biases(op: Lowering) -> Array:
+    """int32[units, gates, 2] of the products with the input and the hidden state; of int16 activations int64."""
+    values, hidden = op.view.input(lstm_op.VALUES), op.view.input(lstm_op.HIDDEN)
+    if values.dtype is DType.INT16:  # zero points are 0
+        given = (op.view.input(lstm_op.BIASES + k).data for k in range(lstm_op.GATES))
+        from_input = [start for start in given if start is not None]
+        from_hidden = [np.zeros_like(start) for start in from_input]
+    else:
+        from_input = _fold(op, lstm_op.INPUT_WEIGHTS, lstm_op.BIASES, values.zero_point)
+        from_hidden = _fold(op, lstm_op.RECURRENT_WEIGHTS, None, hidden.zero_point)
+    return np.stack([np.stack(pair, 1) for pair in zip(from_input, from_hidden, strict=True)], 1)
+
+
+def _gate_multipliers(scales: Sequence[lstm_op.Scale], wide: bool) -> tuple[int, ...]:
+    return tuple(int(reduced_multiplier(m)) if wide else m for m, _ in scales)
+
+
+def sequence_geometry(op: Lowering) -> dict[str, Value]:
+    """Extents, and strides of batches and steps."""
+    s = lstm_op.sizes(op.view)
+    batch, step = (1, s.batches) if op.view.attrs.time_major else (s.steps, 1)
+    return {
         "batches": s.batches,
         "steps": s.steps,
         "features": s.features,
@@ -83,9 +95,23 @@ def lstm(op: Lowering) -> list[Call]:
         "in_step": step * s.features,
         "out_batch": batch * s.units,
         "out_step": step * s.units,
-        "input_multiplier": tuple(m for m, _ in p.input),
+    }
+
+
+@rule("UNIDIRECTIONAL_SEQUENCE_LSTM")
+def lstm(op: Lowering) -> list[Call]:
+    view, p = op.view, lstm_op.parameters(op.view)
+    values, hidden = view.input(lstm_op.VALUES), view.input(lstm_op.HIDDEN)
+    matrices = [
+        np.concatenate([view.input(first + k).data for first in (lstm_op.INPUT_WEIGHTS, lstm_op.RECURRENT_WEIGHTS)], 1)
+        for k in range(lstm_op.GATES)
+    ]
+    wide = values.dtype is DType.INT16
+    params: dict[str, Value] = {
+        **sequence_geometry(op),
+        "input_multiplier": _gate_multipliers(p.input, wide),
         "input_shift": tuple(shift for _, shift in p.input),
-        "recurrent_multiplier": tuple(m for m, _ in p.recurrent),
+        "recurrent_multiplier": _gate_multipliers(p.recurrent, wide),
         "recurrent_shift": tuple(shift for _, shift in p.recurrent),
         "forget_cell_multiplier": p.forget_cell[0],
         "forget_cell_shift": p.forget_cell[1],
@@ -100,8 +126,9 @@ def lstm(op: Lowering) -> list[Call]:
     }
     constants = (
         op.constant("weights", Role.WEIGHTS, np.stack(matrices, 1)),
-        op.constant("bias", Role.BIAS, bias),
+        op.constant("bias", Role.BIAS, _gate_biases(op)),
         op.constant("tanh", Role.TABLE, TANH_TABLE),
     )
     states = (op.input(lstm_op.HIDDEN), op.input(lstm_op.CELL), op.output(1), op.output(2))
-    return [Call("to_lstm_any_s8_c", params, (op.input(), *constants, *states, op.output()), outputs=3)]
+    kernel = "to_lstm_any_s16_c" if wide else "to_lstm_any_s8_c"
+    return [Call(kernel, params, (op.input(), *constants, *states, op.output()), outputs=3)]

@@ -1,8 +1,9 @@
-"""MEAN, SUM, REDUCE_MAX, REDUCE_MIN, ARG_MAX, ARG_MIN."""
+"""MEAN, SUM, REDUCE_ALL, REDUCE_MAX, REDUCE_MIN, ARG_MAX, ARG_MIN."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from tinyops.errors import ModelError
 from tinyops.graph import DType
@@ -59,21 +60,24 @@ def summation(op: Lowering) -> list[Call]:
     return [Call(kernel, params, (op.input(), op.output()))]
 
 
+@rule("REDUCE_ALL")
 @rule("REDUCE_MAX")
 @rule("REDUCE_MIN")
 def extreme(op: Lowering) -> list[Call]:
-    params = split_axes(op) | {"flip": -1 if op.view.kind == "REDUCE_MIN" else 0}
-    return [Call("to_extreme_any_s8_c", params, (op.input(), op.output()))]
+    """Of bool elements, 0 or 1, the smallest says whether all hold."""
+    params = split_axes(op) | {"flip": 0 if op.view.kind == "REDUCE_MAX" else -1}
+    places = (replace(ref, dtype=DType.INT8) for ref in (op.input(), op.output()))
+    return [Call("to_extreme_any_s8_c", params, tuple(places))]
+
+
+def outer_and_inner(op: Lowering) -> dict[str, Value]:
+    """Extents before the axis, of it and after it."""
+    shape, axis = op.view.input(0).shape, axis_of(op.view)
+    return {"outer": math.prod(shape[:axis]), "axis": shape[axis], "inner": math.prod(shape[axis + 1 :])}
 
 
 @rule("ARG_MAX")
 @rule("ARG_MIN")
 def arg_extreme(op: Lowering) -> list[Call]:
-    shape, axis = op.view.input(0).shape, axis_of(op.view)
-    params: dict[str, Value] = {
-        "outer": math.prod(shape[:axis]),
-        "axis": shape[axis],
-        "inner": math.prod(shape[axis + 1 :]),
-        "flip": -1 if op.view.kind == "ARG_MIN" else 0,
-    }
+    params = outer_and_inner(op) | {"flip": -1 if op.view.kind == "ARG_MIN" else 0}
     return [Call("to_arg_extreme_any_s8_c", params, (op.input(), op.output()))]

@@ -33,7 +33,7 @@ def function_table(op: Lowering) -> list[Call]:
     return table(op, rules.table(op.view))
 
 
-for _kind in ("ELU", "HARD_SWISH", "RSQRT"):
+for _kind in ("ELU", "EXP", "HARD_SWISH", "LOG", "RSQRT", "SQRT"):
     rule(_kind)(function_table)
 
 
@@ -106,10 +106,25 @@ def _requantize(op: Lowering, requantization: Requantization) -> list[Call]:
 @rule("CAST")
 def cast(op: Lowering) -> list[Call]:
     given, result = op.view.input(0), op.view.output()
+    if result.dtype is DType.FLOAT32:
+        return to_float(op)
     if given.dtype.itemsize == result.dtype.itemsize:
         return contiguous(op.input(), op.output(), result.nbytes)
     unused = ("input_zero_point", "multiplier", "output_zero_point", "low", "high", "shift", "scaled")
     return _convert(op, dict.fromkeys(unused, 0))
+
+
+def to_float(op: Lowering, scale: float = 1.0, zero_point: int = 0) -> list[Call]:
+    """scale * (input 0 - zero point), of integers."""
+    tensor = op.view.input(0)
+    params: dict[str, Value] = {
+        "n": tensor.elements,
+        "scale": scale,
+        "zero_point": zero_point,
+        "mask": 255 if tensor.dtype is DType.UINT8 else -1,
+        "input_size": tensor.dtype.itemsize,
+    }
+    return [Call("to_dequantize_any_f32_c", params, (op.input(), op.output()))]
 
 
 def _convert(op: Lowering, rescaling: dict[str, Value]) -> list[Call]:

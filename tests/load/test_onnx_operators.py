@@ -1,0 +1,31 @@
+"""Every ONNX operator that is imported computes what ONNX Runtime computes, with all its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.load.onnx_cases import CASES
+from tests.support.onnx_writer import OnnxBuilder, assert_equals_onnx_runtime
+from tinyops.load.onnx import importers
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_onnx_runtime(name: str) -> None:
+    opset, make = CASES[name]
+    builder = OnnxBuilder(opset)
+    outputs = make(builder)
+    assert_equals_onnx_runtime(builder.build(*(outputs if isinstance(outputs, list) else [outputs])))
+
+
+def _kinds() -> Iterator[str]:
+    for opset, make in CASES.values():
+        builder = OnnxBuilder(opset)
+        make(builder)
+        for node in builder.nodes:
+            yield f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
+def test_every_importer_has_a_case() -> None:
+    assert set(importers()) - set(_kinds()) == {"QuantizeLinear", "DequantizeLinear"}

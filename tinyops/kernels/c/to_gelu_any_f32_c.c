@@ -1,0 +1,9 @@
+#include "to_gelu_any_f32_c.h"
+
+#include <math.h>
+
+void to_gelu_any_f32_c(const to_unary_f32_params *p, const float *in, float *out) {
+    for (int32_t i = 0; i < p->n; i++) {
+        out[i] = 0.5f * in[i] * (1.0f + erff(0.70710678f * in[i]));
+    }
+}

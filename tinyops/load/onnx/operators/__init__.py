@@ -1,0 +1,1 @@
+"""Importer functions, one for each ONNX operator or family of operators."""

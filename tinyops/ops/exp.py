@@ -1,0 +1,17 @@
+"""EXP: int8, as TFLite has it, and float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyops.ops.base import Array
+from tinyops.ops.real_function import RealFunction
+
+
+class Exp(RealFunction):
+    kind = "EXP"
+    versions = range(1, 3)
+
+    def function(self, x: Array) -> Array:
+        result: Array = np.exp(x)
+        return result

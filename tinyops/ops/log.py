@@ -1,0 +1,21 @@
+"""LOG: int8, as TFLite has it, of values <= 0 the lowest output; float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyops.graph import OpView
+from tinyops.ops.base import Array
+from tinyops.ops.real_function import RealFunction
+
+
+class Log(RealFunction):
+    kind = "LOG"
+    versions = range(1, 3)
+
+    def compute_float(self, op: OpView, values: Array) -> Array:
+        return np.log(values)
+
+    def function(self, x: Array) -> Array:
+        result: Array = np.log(np.maximum(x, 0))
+        return result
