@@ -3,6 +3,8 @@
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -DTINYOPS_VERSION='"fuzz"' -Ifirmware/common/include \
  *       firmware/fuzz/fuzz_device.c MODEL.c firmware/common/src/to_*.c
  *
+ * With -DTO_FEATURES and a front end beside the model, raw data go through that.
+ *
  * The first byte of an input chooses: 0, the rest is the line as it is; else the rest is a list of messages,
  * each of a length in two bytes and its content, that are framed here, so that the fuzzer need not find the
  * checksum. */

@@ -15,14 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinyops.features
 from tests.features import reference
+from tests.features.cases import Case, check_cases
 from tests.features.signals import signals, speech
 from tests.kernels import harness
+from tests.support.semihosted import TARGETS, Target
+from tinyops.emit.c.library import _environment
 from tinyops.emit.files import write_files
-from tinyops.errors import ModelError, UsageError
-from tinyops.features import AudioMicro, FeatureQuantization, emit_audio_micro, model_inputs
+from tinyops.errors import UsageError
+from tinyops.features.audio import AudioMicro
 from tinyops.features.tables import filters, gain, window
-from tinyops.graph import DType, Quantization, Tensor
 
 Array = np.ndarray[Any, Any]
 FrontEnd = Callable[[Array], Array]
@@ -35,36 +38,60 @@ _TEXTS = [
     ("zwei Boote fahren langsam flussabwärts", "de", 140),
 ]
 _STRICT = [*harness.STRICT, "-O2", "-Wshadow", "-Wstrict-prototypes", "-pedantic"]
-_PROBE = """
+_SOURCES = Path(tinyops.features.__file__).parent / "c"
+_PROBE = """{% import "features_config.j2" as c %}
 #include "to_audio_micro.h"
+{{ c.define(config) }}
 int32_t probe(const int16_t *samples, int32_t steps, uint16_t *features);
 int32_t probe(const int16_t *samples, int32_t steps, uint16_t *features) {
-    static to_audio_micro state;
+    static struct {
+        to_audio_micro state;
+{{ c.members(config) }}
+    } memory;
     int32_t frames = 0;
-    to_audio_micro_init(&state);
+{% for buffer in config.buffers %}
+    memory.state.{{ buffer }} = memory.{{ buffer }};
+{% endfor %}
+    to_audio_micro_init(&config, &memory.state);
     for (int32_t i = 0; i < steps; i++) {
-        frames += to_audio_micro_step(&state, samples + i * TO_AUDIO_MICRO_STEP,
-                                      features + frames * TO_AUDIO_MICRO_CHANNELS) ? 1 : 0;
+        to_audio_micro_push(&config, &memory.state, samples + 160 * i);
+        while (to_audio_micro_pull(&config, &memory.state, features + 40 * frames)) {
+            frames++;
+        }
     }
     return frames;
 }
 """
 
 
+def _files() -> dict[str, str]:
+    config = AudioMicro().c_config()
+    files = {name: (_SOURCES / name).read_text() for name in config.files}
+    return files | {"probe.c": _environment().from_string(_PROBE).render(config=config)}
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The C front end under UBSan."""
     folder = tmp_path_factory.mktemp("audio")
-    write_files(folder, emit_audio_micro() | {"probe.c": _PROBE})
+    write_files(folder, _files())
     sanitizer = ["-g", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
     sources = [str(folder / name) for name in ("to_audio_micro.c", "probe.c")]
     subprocess.run(["gcc", *_STRICT, *sanitizer, "-shared", "-fPIC", "-o", str(folder / "a.so"), *sources], check=True)
     return ctypes.CDLL(str(folder / "a.so"))
 
 
+def _steps(samples: Array) -> Array:
+    return samples[: len(samples) - len(samples) % 160].reshape(-1, 160)
+
+
+def _in_numpy(samples: Array) -> Array:
+    return AudioMicro().process(_steps(samples))
+
+
 @pytest.fixture(params=["numpy", "c"])
 def front_end(request: pytest.FixtureRequest, library: ctypes.CDLL) -> FrontEnd:
-    return AudioMicro().process if request.param == "numpy" else lambda samples: _in_c(library, samples)
+    return _in_numpy if request.param == "numpy" else lambda samples: _in_c(library, samples)
 
 
 def _in_c(library: ctypes.CDLL, samples: Array) -> Array:
@@ -108,32 +135,39 @@ def test_random_sounds(library: ctypes.CDLL, seed: int, volumes: list[int], tone
     carrier = np.sin(tone * np.arange(len(envelope))) if tonal else noise
     samples = np.clip(carrier * envelope, -32768, 32767).astype(np.int16)
     expected = reference.features(samples)
-    assert np.array_equal(AudioMicro().process(samples), expected)
+    assert np.array_equal(_in_numpy(samples), expected)
     assert np.array_equal(_in_c(library, samples), expected)
 
 
-@given(st.lists(st.integers(0, 1500), max_size=12))
+@given(st.lists(st.integers(0, 12), max_size=12))
 @settings(max_examples=30, deadline=None)
-def test_pieces_of_any_length_are_one_stream(lengths: list[int]) -> None:
-    samples = _SIGNALS["noise of changing volume"][: sum(lengths)]
+def test_steps_in_any_split_are_one_stream(lengths: list[int]) -> None:
+    steps = _steps(_SIGNALS["noise of changing volume"])[: sum(lengths)]
     audio, cuts = AudioMicro(), np.cumsum([0, *lengths])
-    parts = [audio.process(samples[a:b]) for a, b in itertools.pairwise(cuts)]
-    whole = AudioMicro().process(samples)
+    parts = [audio.process(steps[a:b]) for a, b in itertools.pairwise(cuts)]
+    whole = AudioMicro().process(steps)
+    assert len(whole) == AudioMicro().frames_after(len(steps))
     assert np.array_equal(np.concatenate([np.zeros((0, 40), np.uint16), *parts]), whole)
 
 
 def test_reset_forgets() -> None:
-    samples, audio = _SIGNALS["full noise"][:4000], AudioMicro()
-    first, second = audio.process(samples), audio.process(samples)
+    steps, audio = _steps(_SIGNALS["full noise"][:4000]), AudioMicro()
+    first, second = audio.process(steps), audio.process(steps)
     assert not np.array_equal(first[:3], second[2:5])
     audio.reset()
-    assert np.array_equal(audio.process(samples), first)
+    assert np.array_equal(audio.process(steps), first)
 
 
-@pytest.mark.parametrize("samples", [np.zeros(480), np.zeros((480, 1), np.int16), np.zeros(480, np.uint16)])
-def test_other_samples_are_refused(samples: Array) -> None:
-    with pytest.raises(UsageError, match="samples are"):
-        AudioMicro().process(samples)
+@pytest.mark.parametrize("raw", [np.zeros((3, 160)), np.zeros(480, np.int16), np.zeros((3, 160), np.uint16)])
+def test_other_samples_are_refused(raw: Array) -> None:
+    with pytest.raises(UsageError, match="raw data are"):
+        AudioMicro().process(raw)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_targets(target: Target, tmp_path: Path) -> None:
+    names = ("noise of changing volume", "lowest", "square wave")
+    check_cases({name: Case(AudioMicro(), _steps(_SIGNALS[name])[:60]) for name in names}, target, tmp_path)
 
 
 def test_intermediate_values_fit_int32() -> None:
@@ -153,50 +187,6 @@ def test_intermediate_values_fit_int32() -> None:
     assert 0 <= window().min() <= window().max() <= 4096
 
 
-def _input(scale: float, zero_point: int, dtype: DType = DType.INT8, shape: tuple[int, ...] = (1, 3, 40)) -> Tensor:
-    return Tensor("x", dtype, shape, Quantization((float(np.float32(scale)),), (zero_point,)))
-
-
-@pytest.mark.parametrize("dtype", [DType.INT8, DType.UINT8])
-@pytest.mark.parametrize("scale", [26 / 255, 0.1, 10 / 256, 20 / 256, 40 / 256, 0.01, 3.0, 1e-3])
-@pytest.mark.parametrize("offset", [0, 1, 77])
-def test_quantization(library: ctypes.CDLL, scale: float, offset: int, dtype: DType) -> None:
-    """Every feature there can be, as pymicro-wakeword quantizes it; ties (of 20 / 256, 40 / 256 and 3) go to even."""
-    scale, low = float(np.float32(scale)), int(np.iinfo(dtype.numpy).min)
-    found = FeatureQuantization.of(_input(scale, low + offset, dtype))
-    values = np.arange(1 << 16, dtype=np.uint16)
-    real = np.clip(np.round(values * 0.0390625 / scale + low + offset), low, low + 255).astype(dtype.numpy)
-    assert np.array_equal(found.apply(values), real)
-    fields = (found.numerator, found.denominator, found.zero_point, found.low, found.high)
-    struct = np.array([x % 2**32 for x in fields], np.uint32)
-    some, output = values[: 40 * 1638].reshape(-1, 40), np.zeros((1638, 40), dtype.numpy)
-    for row, out in zip(some, output, strict=True):
-        library.to_audio_micro_quantize(*(x.ctypes.data_as(ctypes.c_void_p) for x in (row, struct, out)))
-    assert np.array_equal(output, real[: some.size].reshape(-1, 40))
-
-
-@pytest.mark.parametrize(
-    ("tensor", "message"),
-    [
-        (_input(0.1, 0, DType.INT16), "dtype int16"),
-        (Tensor("x", DType.INT8, (1, 40)), "dtype int8"),
-        (_input(0.1, 0, shape=(1, 49, 10)), "shape"),
-        (_input(1e-12, 0), "scale"),
-    ],
-)
-def test_other_inputs_are_refused(tensor: Tensor, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        FeatureQuantization.of(tensor)
-
-
-def test_model_inputs_are_whole_frames_in_order() -> None:
-    samples, tensor = _SIGNALS["chirp"], _input(26 / 255, -128)
-    rows = model_inputs(samples, tensor)
-    assert rows.shape == (132, 1, 3, 40)
-    frames = FeatureQuantization.of(tensor).apply(AudioMicro().process(samples))
-    assert np.array_equal(rows.reshape(-1, 40), frames[:396])
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -211,7 +201,7 @@ def test_compilers_are_silent(command: str, tmp_path: Path) -> None:
     compiler = command.split()
     if shutil.which(compiler[0]) is None:
         pytest.skip(f"{compiler[0]} is not installed")
-    write_files(tmp_path, emit_audio_micro())
+    write_files(tmp_path, _files())
     files = ["-c", str(tmp_path / "to_audio_micro.c"), "-o", str(tmp_path / "audio.o")]
     done = subprocess.run([*compiler, *_STRICT, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -219,15 +209,11 @@ def test_compilers_are_silent(command: str, tmp_path: Path) -> None:
 
 
 def test_c_uses_no_libc_but_memcpy_and_has_no_variables(tmp_path: Path) -> None:
-    write_files(tmp_path, emit_audio_micro())
+    write_files(tmp_path, _files())
     output = str(tmp_path / "audio.o")
     subprocess.run(["gcc", "-O2", "-c", str(tmp_path / "to_audio_micro.c"), "-o", output], check=True)
     symbols = subprocess.run(["nm", output], capture_output=True, text=True, check=True).stdout.splitlines()
     kinds = [(line.split()[-2], line.split()[-1]) for line in symbols]
     assert {name for kind, name in kinds if kind == "U"} <= {"memcpy", "memset", "memmove", "_GLOBAL_OFFSET_TABLE_"}
     assert not [name for kind, name in kinds if kind in "bBdDcCsSgG"]
-    assert {name for kind, name in kinds if kind == "T"} == {
-        "to_audio_micro_init",
-        "to_audio_micro_step",
-        "to_audio_micro_quantize",
-    }
+    assert {name for kind, name in kinds if kind == "T"} == {f"to_audio_micro_{f}" for f in ("init", "push", "pull")}

@@ -17,8 +17,7 @@ from tests.support.reference_models import wakeword_models
 from tests.support.semihosted import CORTEX_M4, HOST, Target
 from tinyops.emit.c import emit_library, library_sources
 from tinyops.emit.files import write_files
-from tinyops.features import FeatureQuantization, emit_audio_micro, model_inputs
-from tinyops.graph import Tensor
+from tinyops.features import ModelFeatures, read_settings
 from tinyops.lower.compile import CompiledModel, compile_model
 from tinyops.ops.interpreter import Interpreter
 
@@ -38,31 +37,24 @@ _PROGRAM = """
 #include <stdio.h>
 #include <string.h>
 #include "{name}.h"
+#include "{name}_features.h"
 #include "sound.h"
-#include "to_audio_micro.h"
 
 static {name}_arena_t arena;
 static {name}_state_t state;
-static to_audio_micro audio;
-static const to_audio_micro_quantization quantization = {{ {quantization} }};
+static {name}_features_t features;
 
 /* Prints the model's outputs and whether a mean of {window} of them exceeded the cutoff. */
 int main(void) {{
-    uint16_t features[TO_AUDIO_MICRO_CHANNELS];
+    const long step = {NAME}_FEATURES_STEP_LENGTH;
     uint8_t last[{window}] = {{ 0 }};
-    int frames = 0, outputs = 0, found = 0;
-    to_audio_micro_init(&audio);
+    int outputs = 0, found = 0;
+    {name}_features_init(&features);
     {name}_init(state.bytes);
-    for (long at = 0; at + TO_AUDIO_MICRO_STEP <= (long)(sizeof sound / sizeof *sound); at += TO_AUDIO_MICRO_STEP) {{
-        if (!to_audio_micro_step(&audio, sound + at, features)) {{
+    for (long at = 0; at + step <= (long)(sizeof sound / sizeof *sound); at += step) {{
+        if (!{name}_features_push(&features, sound + at, arena.bytes)) {{
             continue;
         }}
-        to_audio_micro_quantize(features, &quantization,
-                                {name}_input_0(arena.bytes) + TO_AUDIO_MICRO_CHANNELS * frames);
-        if (++frames < {frames}) {{
-            continue;
-        }}
-        frames = 0;
         {name}_invoke(arena.bytes, state.bytes);
         last[outputs++ % {window}] = *(uint8_t *){name}_output_0(arena.bytes);
         printf("%d ", last[(outputs - 1) % {window}]);
@@ -78,27 +70,20 @@ int main(void) {{
 """
 
 
-def _port(compiled: CompiledModel, kind: str) -> Tensor:
-    graph = compiled.model.main
-    return graph.tensors[getattr(graph, kind)[0]]
+def _features(compiled: CompiledModel) -> ModelFeatures:
+    settings = read_settings({"kind": "audio-micro"}, "test")
+    return ModelFeatures.of(settings, [port.tensor for port in compiled.program.inputs])
 
 
 def _build(compiled: CompiledModel, word: WakeWord, samples: Array, target: Target, folder: Path) -> Path:
-    name, source = compiled.program.name, _port(compiled, "inputs")
-    quantization = FeatureQuantization.of(source)
-    limit = int(word.cutoff * word.window / _port(compiled, "outputs").scale)
+    name, features = compiled.program.name, _features(compiled)
+    limit = int(word.cutoff * word.window / compiled.program.outputs[0].tensor.scale)
     numbers = textwrap.fill(", ".join(map(str, samples)), 106)
-    files = emit_library(compiled.program) | emit_audio_micro()
+    files = emit_library(compiled.program, features=features)
     files["sound.h"] = f"#include <stdint.h>\nstatic const int16_t sound[] = {{\n{numbers}\n}};\n"
-    files["main.c"] = _PROGRAM.format(
-        name=name,
-        frames=source.elements // 40,
-        window=word.window,
-        limit=limit,
-        quantization=", ".join(f"{k}" for k in vars(quantization).values()),
-    )
+    files["main.c"] = _PROGRAM.format(name=name, NAME=name.upper(), window=word.window, limit=limit)
     write_files(folder, files)
-    sources = [str(folder / path) for path in (*library_sources(compiled.program), "to_audio_micro.c", "main.c")]
+    sources = [str(folder / path) for path in (*library_sources(compiled.program, features), "main.c")]
     program = folder / "program"
     command = [target.compiler, "-std=c99", "-O2", *target.flags, f"-I{folder}", "-o", str(program), *sources]
     subprocess.run([*command, *target.link_flags(folder)], check=True)
@@ -139,9 +124,10 @@ def test_other_words_are_not(path: Path, target: Target, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("path", wakeword_models(), ids=lambda path: path.stem)
 def test_python_chain(path: Path) -> None:
-    """The same from Python: model_inputs and the operators' references."""
+    """The same from Python: the front end's twin and the operators' references."""
     samples = speech(*_SPOKEN[path.stem])[: 16000 * 2]
     compiled = compile_model(path, name=path.stem)
     interpreter = Interpreter(compiled.model)
-    outputs = [interpreter.run(row)[0].item() for row in model_inputs(samples, _port(compiled, "inputs"))]
+    rows = _features(compiled).stream().inputs(samples.reshape(-1, 160))
+    outputs = [interpreter.run(row)[0].item() for row in rows]
     assert outputs == WakeWord(path).listen(samples)[0]

@@ -125,3 +125,49 @@ const to_model to_device_model = {
     .invoke = invoke,
     .invoke_observed = invoke_observed,
 };
+
+#ifdef TO_FEATURES
+/* A front end of the model's first input: 5 bytes of each step, each the difference of a value to the one of
+ * the step before; so the first step of a stream gives none. loops = {1, 1}. */
+#define STEP 5
+
+static struct {
+    int16_t last[STEP];
+    uint32_t steps;
+    uint32_t used;
+} stream;
+static uint8_t step_memory[2 * STEP] __attribute__((aligned(8)));
+static to_features_run features_run;
+static const uint32_t step_shape[] = {STEP};
+
+static void features_init(void *memory) { memset(memory, 0, sizeof stream); }
+
+static void features_push(void *memory, const void *step, void *arena_) {
+    const int32_t loops[2] = {1, 1};
+    const int16_t *values = step;
+    uint8_t *bytes = arena_;
+    (void)memory;
+    for (uint32_t i = 0; i < STEP && stream.steps > 0; i++) {
+        bytes[A + stream.used++] = (uint8_t)(values[i] - stream.last[i]);
+    }
+    stream.used %= N;
+    memcpy(stream.last, values, sizeof stream.last);
+    memcpy(bytes + LOOPS, loops, sizeof loops);
+    stream.steps++;
+}
+
+const to_features to_device_features = {
+    .kind = "fake",
+    .dtype = "int16",
+    .shape = step_shape,
+    .rank = 1,
+    .step_bytes = sizeof step_memory,
+    .first_steps = 1 + N / STEP,
+    .next_steps = N / STEP,
+    .step = step_memory,
+    .run = &features_run,
+    .state = &stream,
+    .init = features_init,
+    .push = features_push,
+};
+#endif

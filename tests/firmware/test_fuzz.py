@@ -16,13 +16,15 @@ SECONDS = int(os.environ.get("TINYOPS_FUZZ_SECONDS", "15"))
 
 
 @pytest.mark.slow
-def test_fuzz_device(tmp_path: Path) -> None:
+@pytest.mark.parametrize("features", [False, True], ids=["model", "features"])
+def test_fuzz_device(features: bool, tmp_path: Path) -> None:
     clang = shutil.which("clang") or pytest.skip("clang is not installed")
     firmware = data_dir("firmware")
     sources = [firmware / "fuzz" / "fuzz_device.c", FAKE_MODEL, *sorted((firmware / "common" / "src").glob("to_*.c"))]
     program = tmp_path / "fuzz_device"
     sanitize = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", '-DTINYOPS_VERSION="fuzz"']
+    flags += ["-DTO_FEATURES"] if features else []
     include = f"-I{firmware / 'common' / 'include'}"
     built = subprocess.run(
         [clang, *sanitize, *flags, include, *map(str, sources), "-o", str(program)],

@@ -249,6 +249,8 @@ INFO = {
     "layers": [["l", "ADD"]],
 }
 
+FRONT_END = {"kind": "imu", "dtype": "int16", "shape": [3], "first_bytes": 24, "next_bytes": 12}
+
 
 def serve(payload: bytes) -> DeviceClient:
     return DeviceClient(FakeDevice(lambda message: respond(message, payload)))
@@ -287,6 +289,14 @@ BAD_INFO = {
     "a scale that is no number": cbor2.dumps(INFO | {"inputs": [TENSOR | {"scale": float("nan")}]}),
     "a layer of one text": cbor2.dumps(INFO | {"layers": [["l"]]}),
     "an unknown counter": cbor2.dumps(INFO | {"counter": "cycles"}),
+    "a front end that is no map": cbor2.dumps(INFO | {"features": [1]}),
+    "a front end without a key": cbor2.dumps(INFO | {"features": {k: FRONT_END[k] for k in list(FRONT_END)[1:]}}),
+    "a front end of an unknown dtype": cbor2.dumps(INFO | {"features": FRONT_END | {"dtype": "float64"}}),
+    "a front end without a shape": cbor2.dumps(INFO | {"features": FRONT_END | {"shape": []}}),
+    "steps of nothing": cbor2.dumps(INFO | {"features": FRONT_END | {"shape": [0]}}),
+    "part of a step": cbor2.dumps(INFO | {"features": FRONT_END | {"next_bytes": 13}}),
+    "inferences of nothing": cbor2.dumps(INFO | {"features": FRONT_END | {"first_bytes": 0}}),
+    "a huge step": cbor2.dumps(INFO | {"features": FRONT_END | {"shape": [1 << 23] * 8}}),
 }
 
 
@@ -296,6 +306,14 @@ def test_bad_info_is_refused(case: str) -> None:
         client.info()
     assert "/info" in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_a_front_end_is_understood() -> None:
+    with serve(cbor2.dumps(INFO | {"features": FRONT_END})) as client:
+        features = client.info().features
+        assert features is not None
+        assert (features.kind, features.shape, features.step_bytes) == ("imu", (3,), 6)
+        assert [features.steps(first=True), features.steps(first=False)] == [4, 2]
 
 
 def test_an_answer_without_end_is_cut_off() -> None:

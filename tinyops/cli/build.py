@@ -13,10 +13,12 @@ from tinyops.cli.common import (
     build_folder,
     console,
     emit_json,
+    features_option,
     json_option,
     model_argument,
     plain,
     resolve_board,
+    resolve_features,
     resolve_model,
     say,
     shown,
@@ -30,6 +32,7 @@ from tinyops.device.build import Build, build_firmware
 @board_option
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Folder; default: build/BOARD.")
 @click.option("--name", help="Prefix of all symbols; default: from the file's name.")
+@features_option
 @click.option("--plan-seconds", type=click.FloatRange(0.1, 600), default=2.0, help="Time bound of the memory planner.")
 @json_option
 def command(
@@ -37,17 +40,20 @@ def command(
     board: str | None,
     folder: Path | None,
     name: str | None,
+    features: Path | None,
     plan_seconds: float,
     json_to: str | None,
 ) -> None:
     """Build the firmware of MODEL for a board: generated code, ELF, BIN, HEX, report.json and report.html.
 
-    A model that cannot fit is refused before anything is compiled.
+    With a table [features] in tinyops.toml, or --features, it takes raw data as well, through that front end. A model
+    that cannot fit is refused before anything is compiled.
     """
     path, project = resolve_model(model)
     chosen = resolve_board(board, project)
     target = folder or build_folder(chosen, project)
     symbol = symbol_name(path, name, project)
+    settings = resolve_features(path, features, project)
     title = f"{plain(path.name)} for {chosen.name}"
     with console.status(title) as status:
         done = build_firmware(
@@ -55,6 +61,7 @@ def command(
             chosen,
             target,
             name=symbol,
+            features=settings,
             seconds=plan_seconds,
             step=lambda text: status.update(f"{title}: {text}"),
         )

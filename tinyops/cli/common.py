@@ -21,6 +21,7 @@ from tinyops.device.project import Project, find_project
 from tinyops.emit.files import write_file
 from tinyops.emit.names import identifier, is_identifier
 from tinyops.errors import TinyopsError, UsageError
+from tinyops.features import FeatureSettings, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -134,6 +135,13 @@ class BoardName(click.ParamType):  # type: ignore[type-arg]  # generic from clic
 board_option = click.option("--board", "-b", type=BoardName(), help="Board name; see `tinyops boards`.")
 model_argument = click.argument("model", type=click.Path(path_type=Path), required=False)
 
+features_option = click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file with a table [features]; default: that of tinyops.toml.",
+)
+
 
 def resolve_model(model: Path | None, *, builds: bool = False) -> tuple[Path, Project | None]:
     """The model named on the command line, else the project file's; with `builds` it may be a build's folder."""
@@ -169,8 +177,7 @@ def _no_such_model(model: Path) -> UsageError:
 
 def symbol_name(model: Path, name: str | None, project: Project | None) -> str:
     """The C identifier of a model: --name, the project's name for its own model, or made from the file's name."""
-    own = project is not None and project.model is not None and project.model.resolve() == model.resolve()
-    symbol = name or (project.name if project and own else None) or identifier(model.stem)
+    symbol = name or (project.name if project and is_own(model, project) else None) or identifier(model.stem)
     if not is_identifier(symbol):
         raise UsageError(
             f"the name {symbol!r} cannot be a prefix of symbols",
@@ -178,6 +185,18 @@ def symbol_name(model: Path, name: str | None, project: Project | None) -> str:
             hint=f"--name {identifier(symbol)}",
         )
     return symbol
+
+
+def resolve_features(model: Path, file: Path | None, project: Project | None) -> FeatureSettings | None:
+    """The front end of a model: that of --features, or the project's for its own model, or none."""
+    if file is not None:
+        return load_settings(file)
+    return project.features if project is not None and is_own(model, project) else None
+
+
+def is_own(model: Path, project: Project) -> bool:
+    """Whether `model` is the one that the project file names."""
+    return project.model is not None and project.model.resolve() == model.resolve()
 
 
 def resolve_board(name: str | None, project: Project | None, allowed: str = "--board NAME") -> Board:

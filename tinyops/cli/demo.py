@@ -79,7 +79,7 @@ def _print(data: DemoData, result: DemoResult, total: int) -> None:
     wrong = [k for k in range(total) if result.predictions[k] != data.labels[k]]
     shown = [k for k in range(total) if k not in wrong][: _SHOWN - min(len(wrong), 2)] + wrong[:2]
     out.print(Columns([_picture(data, result, k) for k in shown]), width=min(out.width, 80))
-    print_run(result.run, result.build.board.name, total, None, values=False)
+    print_run(result.run, result.build.board.name, None, values=False)
     say(
         f"accuracy on {total} test images: [bold]{100 * result.correct / total:.2f} %[/] on {result.build.board.name}, "
         f"{100 * result.reference_correct / total:.2f} % with TFLite Micro"

@@ -11,18 +11,22 @@ import click
 from tinyops.cli.common import (
     console,
     emit_json,
+    features_option,
     json_option,
     model_argument,
     plain,
+    resolve_features,
     resolve_model,
     say,
     shown,
     symbol_name,
 )
+from tinyops.device.report import describe_features
 from tinyops.emit.c import emit_library, layouts, next_command
 from tinyops.emit.files import write_files
 from tinyops.emit.golden import make_golden
 from tinyops.errors import UsageError
+from tinyops.features import ModelFeatures
 from tinyops.lower.compile import compile_model
 
 
@@ -32,6 +36,7 @@ from tinyops.lower.compile import compile_model
 @click.option("--layout", type=click.Choice(list(layouts())), default="plain", show_default=True, help="Build system.")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Folder; default: ./NAME.")
 @click.option("--name", help="Prefix of all symbols; default: from the file's name.")
+@features_option
 @click.option("--golden", "steps", type=click.IntRange(1, 64), default=4, show_default=True, help="Golden vectors.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the golden vectors.")
 @json_option
@@ -41,6 +46,7 @@ def command(
     layout: str,
     folder: Path | None,
     name: str | None,
+    features: Path | None,
     steps: int,
     seed: int,
     json_to: str | None,
@@ -49,16 +55,20 @@ def command(
 
     The folder needs nothing else: `make test` in it builds the library and runs its golden vectors. Other layouts wrap
     the same library as CMake package, Arduino or PlatformIO library, Zephyr module, ESP-IDF component or RIOT module.
+    With a table [features] in tinyops.toml, or --features, that front end is part of it.
     """
     path, project = resolve_model(model)
     symbol = symbol_name(path, name, project)
+    settings = resolve_features(path, features, project)
     folder = folder or Path(symbol)
     with console.status(f"compiling {plain(path.name)}"):
         compiled = compile_model(path, name=symbol)
-        files = emit_library(compiled.program, make_golden(compiled.model, steps, seed), layout)
+        program = compiled.program
+        front_end = ModelFeatures.of(settings, [port.tensor for port in program.inputs]) if settings else None
+        golden = make_golden(compiled.model, steps, seed, features=front_end)
+        files = emit_library(program, golden, layout, features=front_end)
     _refuse_foreign(folder, files)
     write_files(folder, files)
-    program = compiled.program
     if json_to:
         emit_json(
             {
@@ -72,7 +82,8 @@ def command(
                 "constant_bytes": program.constant_bytes(),
                 "macs": program.macs,
                 "kernels": list(program.kernels),
-            },
+            }
+            | ({"features": describe_features(front_end)} if front_end else {}),
             json_to,
         )
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from tinyops.cli.common import (
     build_folder,
     console,
     emit_json,
+    features_option,
     folder_of,
     json_option,
     model_argument,
@@ -26,13 +28,14 @@ from tinyops.cli.common import (
     plain,
     progress,
     resolve_board,
+    resolve_features,
     resolve_model,
     say,
     shown,
     symbol_name,
 )
 from tinyops.device.board import Board, find_board
-from tinyops.device.build import build_firmware, load_build, refuse_without_port
+from tinyops.device.build import REPORT, build_firmware, load_build, refuse_without_port
 from tinyops.device.client import DeviceClient
 from tinyops.device.data import check_output, load_inputs, save_outputs
 from tinyops.device.emulator import launch
@@ -40,10 +43,12 @@ from tinyops.device.flash import IMAGE, flash_build
 from tinyops.device.page import record_run
 from tinyops.device.project import Project
 from tinyops.device.route import find_emulator, find_route
-from tinyops.device.session import RunResult, run_sequence
+from tinyops.device.session import RunResult, run_raw, run_sequence
 from tinyops.emit.golden import random_inputs
-from tinyops.errors import TinyopsError
-from tinyops.graph import Model
+from tinyops.errors import TinyopsError, UsageError
+from tinyops.features import FeatureSettings, ModelFeatures, read_settings
+from tinyops.features.files import read_raw
+from tinyops.graph import Tensor
 from tinyops.load import load_model, read_model_file
 from tinyops.ops.float32 import TOLERANCE
 from tinyops.passes import run_passes
@@ -55,6 +60,13 @@ from tinyops.passes import run_passes
 @click.option(
     "--input", "-i", "inputs", multiple=True, type=click.Path(path_type=Path), help=".npy file; one per input."
 )
+@click.option(
+    "--raw",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Recording for the front end: .wav, .csv, .png, .jpg, .npy; each file is a stream.",
+)
+@features_option
 @click.option(
     "--output", "-o", "output", type=click.Path(path_type=Path), help="Where to save the outputs (.npy, .npz)."
 )
@@ -69,6 +81,8 @@ def command(
     model: Path | None,
     board: str | None,
     inputs: tuple[Path, ...],
+    raw: tuple[Path, ...],
+    features: Path | None,
     output: Path | None,
     verify: bool,
     seed: int,
@@ -85,35 +99,70 @@ def command(
     """
     path, project = resolve_model(model, builds=True)
     built = path if path.is_dir() else None
+    settings = _settings(path, built, features, project)
     chosen = None if port is not None and not board else _choose_board(board, project, built)
     path = built / "model.tflite" if built else path
     graph = run_passes(load_model(path))
     tensors = [graph.main.tensors[t] for t in graph.main.inputs]
-    rows, sequence = load_inputs(inputs, tensors) if inputs else (random_inputs(tensors, 3, seed)[2:], False)
+    front_end = _front_end(settings, tensors, inputs, raw) if raw else None
+    rows, sequence = load_inputs(inputs, tensors) if inputs else (random_inputs(tensors, 3, seed)[2:], bool(raw))
     if output is not None:
         check_output(output, len(graph.main.outputs))
-    if not inputs:
+    if not inputs and not raw:
         note(f"no --input: a random one, seed {seed}")
     if port is not None:
         connection: AbstractContextManager[DeviceClient] = DeviceClient.open(port)
     else:
         assert chosen is not None
-        image = _image(path, chosen, project, built)
+        image = _image(path, chosen, project, built, settings)
         _note_route(chosen, built)
         connection = launch(chosen, image)
     place = port if port is not None else (chosen.name if chosen else "")
-    result = _run(connection, graph if verify else None, rows, profile, path, place)
+    reference = graph if verify else None
+    with connection as client, progress() as bar:
+        task = bar.add_task(plain(place), total=None if raw else len(rows))
+        _note_other_model(client, path, place)
+        options: Any = {"reference": reference, "profile": profile, "advance": lambda: bar.advance(task)}
+        result = run_raw(client, raw, front_end, **options) if front_end else run_sequence(client, rows, **options)
     if output is not None:
         save_outputs(output, result.outputs, sequence)
-    summary = summarize(result, chosen, path, len(rows))
+    summary = summarize(result, chosen, path)
     if port is None and chosen is not None and result.kind is not None:
         _record(built or build_folder(chosen, project), summary)
     if json_to:
         emit_json(summary, json_to)
     if json_to != "-":
-        print_run(result, place, len(rows), output)
+        print_run(result, place, output)
     if result.mismatches:
         raise SystemExit(1)
+
+
+def _settings(model: Path, built: Path | None, file: Path | None, project: Project | None) -> FeatureSettings | None:
+    """The front end of the model, or of the finished build."""
+    if built is None:
+        return resolve_features(model, file, project)
+    if file is not None:
+        raise UsageError("--features belongs to a build", hint=f"tinyops build MODEL --features {file} -o {built}")
+    found = load_build(built).get("features")
+    if found is None:
+        return None
+    return read_settings(found.get("settings") if isinstance(found, dict) else None, str(built / REPORT))
+
+
+def _front_end(
+    settings: FeatureSettings | None, tensors: Sequence[Tensor], inputs: Sequence[Path], raw: Sequence[Path]
+) -> ModelFeatures:
+    """What --raw goes through."""
+    if inputs:
+        raise UsageError("both --raw and --input", allowed="one of them")
+    if settings is None:
+        raise UsageError(
+            "--raw for a model without a front end", allowed="a table [features] in tinyops.toml, or --features FILE"
+        )
+    features = ModelFeatures.of(settings, tensors)
+    for path in raw:
+        next(read_raw(path, features.front_end))  # what cannot be read is refused before anything is built
+    return features
 
 
 def _record(folder: Path, summary: dict[str, Any]) -> None:
@@ -146,7 +195,9 @@ def _choose_board(name: str | None, project: Project | None, built: Path | None)
     return board
 
 
-def _image(path: Path, board: Board, project: Project | None, built: Path | None) -> Path:
+def _image(
+    path: Path, board: Board, project: Project | None, built: Path | None, settings: FeatureSettings | None
+) -> Path:
     """The flash image to boot: that of a finished build, or of one that is made now."""
     folder = built or build_folder(board, project)
     if built is None:
@@ -157,6 +208,7 @@ def _image(path: Path, board: Board, project: Project | None, built: Path | None
                 board,
                 folder,
                 name=symbol_name(path, None, project),
+                features=settings,
                 step=lambda text: status.update(f"{title}: {text}"),
             )
     if not (folder / IMAGE).exists():
@@ -164,42 +216,36 @@ def _image(path: Path, board: Board, project: Project | None, built: Path | None
     return folder / IMAGE
 
 
-def _run(
-    connection: AbstractContextManager[DeviceClient],
-    reference: Model | None,
-    rows: list[list[Any]],
-    profile: bool,
-    path: Path,
-    place: str,
-) -> RunResult:
-    with connection as client, progress() as bar:
-        task = bar.add_task(plain(place), total=len(rows))
-        info = client.info()
-        if info.digest != hashlib.sha256(read_model_file(path)).digest():
-            note(f"{place} runs a model {info.model} that was not made from {path}")
-        return run_sequence(client, rows, reference=reference, profile=profile, advance=lambda: bar.advance(task))
+def _note_other_model(client: DeviceClient, path: Path, place: str) -> None:
+    info = client.info()
+    if info.digest != hashlib.sha256(read_model_file(path)).digest():
+        note(f"{place} runs a model {info.model} that was not made from {path}")
 
 
-def summarize(result: RunResult, board: Board | None, model: Path, invocations: int) -> dict[str, Any]:
+def summarize(result: RunResult, board: Board | None, model: Path) -> dict[str, Any]:
     """What --json gives."""
+    features = result.features
     return {
         "model": str(model),
         "board": board.name if board else None,
-        "invocations": invocations,
+        "invocations": len(result.outputs),
         "kind": result.kind,
         "instructions": result.instructions,
         "mismatches": result.mismatches,
         "first_mismatch": asdict(result.first_mismatch) if result.first_mismatch else None,
         "layers": [{"name": x.name, "op": x.op, "instructions": x.instructions} for x in result.layers],
-    }
+    } | ({"features": {"kind": features.op, "instructions": features.instructions}} if features else {})
 
 
-def print_run(result: RunResult, place: str, invocations: int, output: Path | None, values: bool = True) -> None:
+def print_run(result: RunResult, place: str, output: Path | None, values: bool = True) -> None:
     """Counts per layer, the last output's `values`, and the verdict on what ran at `place`."""
+    invocations = len(result.outputs)
     if result.kind is not None:
         out.print(_layers(result))
         if result.instructions is not None:
-            say(f"one invocation: [bold]{result.instructions:,}[/] instructions ({result.kind})")
+            before = result.features and result.features.instructions
+            more = f", and {before:,} of the front end for its input" if before else ""
+            say(f"one invocation: [bold]{result.instructions:,}[/] instructions ({result.kind}){more}")
     elif result.layers:
         say(f"{plain(place)} counts no instructions: choose a qemu- board for a profile", style="dim")
     for k, last in enumerate(result.outputs[-1] if values else ()):
@@ -223,13 +269,14 @@ def print_run(result: RunResult, place: str, invocations: int, output: Path | No
 
 
 def _layers(result: RunResult) -> Table:
-    total = sum(x.instructions or 0 for x in result.layers)
+    layers = ([result.features] if result.features else []) + result.layers
+    total = sum(x.instructions or 0 for x in layers)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("layer", no_wrap=True)
     table.add_column("operator", no_wrap=True, style="dim")
     table.add_column("instructions", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
-    for x in result.layers:
+    for x in layers:
         count = x.instructions or 0
         table.add_row(plain(x.name), plain(x.op), f"{count:,}", f"{100 * count / max(total, 1):.1f} %")
     return table

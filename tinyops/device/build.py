@@ -15,11 +15,12 @@ from tinyops.device.firmware import FirmwareSources, firmware_sources
 from tinyops.device.flash import IMAGE
 from tinyops.device.image import write_image
 from tinyops.device.page import PAGE, RUN, write_page
-from tinyops.device.report import describe_program, find_warnings
+from tinyops.device.report import describe_features, describe_program, find_warnings
 from tinyops.device.toolchain import InstalledToolchain, Unit, compile_objects, find_toolchain, link
 from tinyops.emit.c import emit_binding, emit_library, library_sources
 from tinyops.emit.files import write_file, write_files
 from tinyops.errors import TinyopsError, UsageError
+from tinyops.features import FeatureSettings, ModelFeatures
 from tinyops.kernels import needs_libm
 from tinyops.lower.compile import CompiledModel, compile_model
 from tinyops.lower.program import Role
@@ -56,9 +57,16 @@ class Build:
 
 
 def build_firmware(
-    source: Path, board: Board, folder: Path, *, name: str, step: Step = lambda _: None, seconds: float = 2.0
+    source: Path,
+    board: Board,
+    folder: Path,
+    *,
+    name: str,
+    features: FeatureSettings | None = None,
+    step: Step = lambda _: None,
+    seconds: float = 2.0,
 ) -> Build:
-    """Build the firmware of one model for one board into `folder`.
+    """Build the firmware of one model, with the front end `features` if any, for one board into `folder`.
 
     The folder gets lib/ (the generated library), obj/, firmware.elf, firmware.bin, firmware.hex, model.tflite,
     report.html and report.json; report.json is written last, so that a folder with it holds a whole build. What an
@@ -69,21 +77,22 @@ def build_firmware(
     step("compiling the model")
     compiled = compile_model(source, name=name, seconds=seconds)
     program = compiled.program
+    front_end = ModelFeatures.of(features, [port.tensor for port in program.inputs]) if features else None
     refuse_misfit(
         program, board.name, board.flash.bytes if board.flash else None, board.ram.bytes if board.ram else None
     )
     toolchain = find_toolchain(board.toolchain)
-    firmware = firmware_sources(board)
+    firmware = firmware_sources(board, features=front_end is not None)
 
     step("writing the library")
     library = folder / "lib"
     _claim(folder)
-    write_file(folder / _BINDING, emit_binding(program))
-    _replace_library(library, emit_library(program))
+    write_file(folder / _BINDING, emit_binding(program, front_end))
+    _replace_library(library, emit_library(program, features=front_end))
     if source.resolve() != (folder / "model.tflite").resolve():
         write_file(folder / "model.tflite", source.read_bytes())
     step("compiling C")
-    units = [Unit(library / file, LIBRARY_FLAGS) for file in library_sources(program)]
+    units = [Unit(library / file, LIBRARY_FLAGS) for file in library_sources(program, front_end)]
     objects = _compile(toolchain, units, firmware, folder, library)
     step("linking")
     elf = folder / "firmware.elf"
@@ -95,6 +104,8 @@ def build_firmware(
         write_image(elf, hex_, "hex")
     step("measuring")
     report = _report(compiled, board, toolchain, elf, objects[: len(units)])
+    if front_end is not None:
+        report["features"] = describe_features(front_end)
     write_page(folder, report)
     write_file(folder / REPORT, json.dumps(report, indent=2) + "\n")
     return Build(folder, board, elf, bin_, hex_, report, compiled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -93,7 +93,7 @@ class DeviceClient:
         return read_answer(Profile, answer, f"{self.where}, /profile")
 
     def reset(self) -> None:
-        """Give the model's state its initial value."""
+        """Give the model's state its initial value, and the front end the start of a stream."""
         self._request(aiocoap.POST, "reset")
 
     def infer(
@@ -106,7 +106,36 @@ class DeviceClient:
         """
         info = self.info()
         payload = b"".join(_payload(array, i, info) for i, array in enumerate(_all_of(inputs, info)))
-        query = [name for name, on in (("reset=1", reset), ("profile=1", profile)) if on]
+        return self._infer(payload, {"reset": reset, "profile": profile}, timeout)
+
+    def infer_raw(
+        self, raw: Array, *, reset: bool = False, profile: bool = False, timeout: float = 300.0
+    ) -> list[Array]:
+        """One invocation from raw data, by way of the front end that `info().features` describes.
+
+        `raw` are exactly the steps that the next inference needs: `info().features.steps(first=...)` of them, the first
+        ones of a stream after a start, `reset()` or with `reset`, which begins a new stream and puts the state back.
+        """
+        features = self.info().features
+        if features is None:
+            raise DeviceError(
+                "the firmware has no feature front end",
+                where=self.where,
+                allowed="a build of a model with a table [features] in tinyops.toml",
+            )
+        if raw.dtype.newbyteorder("<") != np.dtype(features.dtype).newbyteorder("<") or raw.shape[1:] != features.shape:
+            shape = ", ".join(map(str, features.shape))
+            raise DeviceError(
+                f"raw data are {raw.dtype}{list(raw.shape)}",
+                where=self._place("infer"),
+                allowed=f"{features.dtype}[steps, {shape}]",
+            )
+        payload = raw.astype(np.dtype(features.dtype).newbyteorder("<")).tobytes()
+        return self._infer(payload, {"raw": True, "reset": reset, "profile": profile}, timeout)
+
+    def _infer(self, payload: bytes, flags: Mapping[str, bool], timeout: float) -> list[Array]:
+        info = self.info()
+        query = [f"{name}=1" for name, on in flags.items() if on]
         expected = sum(tensor.bytes for tensor in info.outputs)
         answer = self._request(
             aiocoap.POST, "infer", payload=payload, query=query, accept=_OCTETS, budget=expected, timeout=timeout

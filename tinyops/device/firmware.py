@@ -31,8 +31,10 @@ class FirmwareSources:
     linker_script_text: str | None
 
 
-def firmware_sources(board: Board, *, folder: Path | None = None) -> FirmwareSources:
+def firmware_sources(board: Board, *, folder: Path | None = None, features: bool = False) -> FirmwareSources:
     """The firmware of `board`, from `folder` (default: the one that ships with tinyops).
+
+    With `features` it takes raw data for the front end of the binding (`to_device_features`).
 
     Raises TinyopsError when the board has no port, or its facts do not name what the port needs.
     """
@@ -40,6 +42,7 @@ def firmware_sources(board: Board, *, folder: Path | None = None) -> FirmwareSou
     common = root / "common"
     sources = sorted((common / "src").glob("*.c"))
     cflags = ["-std=c99", "-Os", *_WARNINGS, *_SECTIONS, f'-DTINYOPS_VERSION="{tinyops.__version__}"']
+    cflags += ["-DTO_FEATURES"] if features else []
     if board.firmware.port == "host":
         return FirmwareSources(
             sources=[*sources, root / "host" / "port.c"],

@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinyops.errors import UsageError
+from tinyops.features import read_settings
+
+if TYPE_CHECKING:
+    from tinyops.quantize.data_settings import DataSettings
 
 FILE_NAME = "tinyops.toml"
 _MAX_BYTES = 1 << 20
@@ -27,6 +31,8 @@ class _Fields(BaseModel):
     board: str | None = Field(default=None, min_length=1, description="a name that `tinyops boards` lists")
     os: Literal["bare"] | None = Field(default=None, description='"bare"')
     build_dir: str = Field(default="build", min_length=1, description="a folder, from this file's folder")
+    features: dict[str, Any] | None = Field(default=None, description='a table [features] with kind = "..."')
+    data: dict[str, Any] | None = Field(default=None, description='a table [data] with path = "..."')
 
 
 class Project:
@@ -39,6 +45,14 @@ class Project:
         self.os = fields.os or "bare"
         self.model = file.parent / fields.model if fields.model else None
         self.build_dir = file.parent / fields.build_dir
+        self.features = None if fields.features is None else read_settings(fields.features, str(file))
+        self.data = None if fields.data is None else _read_data(fields.data, file)
+
+
+def _read_data(table: dict[str, Any], file: Path) -> DataSettings:
+    from tinyops.quantize.data_settings import read_data_settings  # the quantizer takes time to import
+
+    return read_data_settings(table, str(file))
 
 
 def find_project(start: Path | None = None) -> Project | None:

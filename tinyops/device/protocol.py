@@ -47,6 +47,30 @@ class TensorInfo(_Answer):
         return np.dtype(self.dtype).newbyteorder("<")
 
 
+class FeatureInfo(_Answer):
+    """The front end: what a raw step is, and the bytes of raw data for the first and each further inference."""
+
+    kind: _Name
+    dtype: Literal["int16", "uint8"]
+    shape: Annotated[tuple[Annotated[int, Field(gt=0, lt=1 << 24)], ...], Field(min_length=1, max_length=8)]
+    first_bytes: Annotated[int, Field(gt=0, lt=1 << 32)]
+    next_bytes: Annotated[int, Field(gt=0, lt=1 << 32)]
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> FeatureInfo:
+        if self.first_bytes % self.step_bytes or self.next_bytes % self.step_bytes:
+            raise ValueError(f"steps of {self.step_bytes} bytes do not fill {self.first_bytes} and {self.next_bytes}")
+        return self
+
+    @property
+    def step_bytes(self) -> int:
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def steps(self, first: bool) -> int:
+        """Raw steps that the first, or a further, inference of a stream needs."""
+        return (self.first_bytes if first else self.next_bytes) // self.step_bytes
+
+
 class DeviceInfo(_Answer):
     """GET /info. `layers` are (name, op) in the order of execution, `digest` is the SHA-256 of the model file."""
 
@@ -61,17 +85,20 @@ class DeviceInfo(_Answer):
     inputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=255)]
     outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=255)]
     layers: Annotated[tuple[tuple[_Name, _Name], ...], Field(max_length=4096)]
+    features: FeatureInfo | None = None
 
 
 class Profile(_Answer):
     """GET /profile: instructions of the last plain invocation, and of each layer in the last profiled one.
 
+    `features` are those of the front end, for all steps of the last inference from raw data.
     `stack_bytes_used` is the deepest use since the start (0: unknown), `frames_dropped` counts damaged frames.
     """
 
     kind: CounterKind
     invocation: _Count | None
     layers: Annotated[tuple[_Count, ...], Field(max_length=4096)]
+    features: _Count | None = None
     stack_bytes_used: _Bytes
     frames_dropped: _Bytes
 

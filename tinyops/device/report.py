@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyops import __version__
+from tinyops.features import ModelFeatures
 from tinyops.lower.program import Layer, Port, Program, Role
 from tinyops.plan.liveness import START, build_problem, default_demands
 
@@ -47,6 +48,21 @@ def describe_program(program: Program) -> dict[str, Any]:
             for layer, inputs in zip(program.layers, _sources(program), strict=True)
         ],
         "kernels": list(program.kernels),
+    }
+
+
+def describe_features(features: ModelFeatures) -> dict[str, Any]:
+    """The front end: its settings as in tinyops.toml, what a step is, and the steps that inferences need."""
+    front_end = features.front_end
+    return {
+        "settings": features.settings.model_dump(mode="json", exclude_none=True),
+        "raw_dtype": str(front_end.raw_dtype),
+        "raw_shape": list(front_end.raw_shape),
+        "frame_shape": list(front_end.frame_shape),
+        "frames": features.frames,
+        "every": features.every,
+        "first_steps": features.first_steps,
+        "next_steps": features.next_steps,
     }
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyops.device.client import DeviceClient
-from tinyops.errors import DeviceError
+from tinyops.errors import DeviceError, UsageError
+from tinyops.features import ModelFeatures
+from tinyops.features.files import read_raw
 from tinyops.graph import Model
 from tinyops.ops.float32 import differs
 from tinyops.ops.interpreter import Interpreter
@@ -38,8 +41,29 @@ class Mismatch:
 
 
 @dataclass(frozen=True, eq=False)
+class Invocation:
+    """The model's `inputs`, and where the front end is to make them: the `raw` steps, which the device gets instead.
+
+    With `first`, state and front end start anew.
+    """
+
+    inputs: Sequence[Array]
+    first: bool
+    raw: Array | None = None
+
+    def send(self, client: DeviceClient, *, reset: bool, profile: bool = False) -> list[Array]:
+        """The outputs of the device."""
+        if self.raw is None:
+            return client.infer(self.inputs, reset=reset, profile=profile)
+        return client.infer_raw(self.raw, reset=reset, profile=profile)
+
+
+@dataclass(frozen=True, eq=False)
 class RunResult:
-    """`outputs[step][o]`; `instructions` of one invocation; `mismatches` is None when nothing was compared."""
+    """`outputs[step][o]`; `instructions` of one invocation; `mismatches` is None when nothing was compared.
+
+    `features`: the front end in the first invocation, where the device was given raw data.
+    """
 
     outputs: list[list[Array]]
     instructions: int | None
@@ -47,6 +71,7 @@ class RunResult:
     layers: list[LayerCount]
     mismatches: int | None
     first_mismatch: Mismatch | None = None
+    features: LayerCount | None = None
 
 
 def run_sequence(
@@ -61,23 +86,97 @@ def run_sequence(
 
     Layers are counted in one more invocation of the first input, from the initial state, after the others.
     """
+    invocations = (Invocation(row, step == 0) for step, row in enumerate(inputs))
+    return _run(client, invocations, reference, profile, advance)
+
+
+def run_raw(
+    client: DeviceClient,
+    paths: Sequence[Path],
+    features: ModelFeatures,
+    *,
+    reference: Model | None = None,
+    profile: bool = True,
+    advance: Callable[[], None] = lambda: None,
+) -> RunResult:
+    """Run recordings through front end and model of the device; else as `run_sequence`.
+
+    Each file is a stream of its own, which starts from the initial state. UsageError where one does not fill an input,
+    DeviceError where the device's front end is not `features`.
+    """
+    _refuse_other_features(client, features)
+    return _run(client, _raw_invocations(paths, features), reference, profile, advance)
+
+
+def _raw_invocations(paths: Sequence[Path], features: ModelFeatures) -> Iterator[Invocation]:
+    """The raw steps of each inference, and what the twin makes of them."""
+    front_end = features.front_end
+    for path in paths:
+        stream, needed, count = features.stream(), features.first_steps, 0
+        steps = np.zeros((0, *front_end.raw_shape), front_end.raw_dtype)
+        for part in read_raw(path, front_end):
+            steps = np.concatenate([steps, part])
+            while len(steps) >= needed:
+                raw, steps = steps[:needed], steps[needed:]
+                (row,) = stream.inputs(raw)
+                yield Invocation([row], count == 0, raw)
+                needed, count = features.next_steps, count + 1
+        if not count:
+            raise UsageError(
+                f"has {len(steps):,} steps of {front_end.raw_dtype}{list(front_end.raw_shape)}",
+                where=str(path),
+                allowed=f"{features.first_steps:,} or more: so many make the model's input",
+            )
+
+
+def _refuse_other_features(client: DeviceClient, features: ModelFeatures) -> None:
+    found, front_end = client.info().features, features.front_end
+    wanted = (features.kind, front_end.raw_shape, features.first_steps, features.next_steps)
+    if found is not None and (found.kind, found.shape, found.steps(first=True), found.steps(first=False)) == wanted:
+        return
+    what = f"has another front end ({found.kind})" if found else "has no feature front end"
+    hint = "build and flash the firmware again, with the same table [features]"
+    raise DeviceError(f"the firmware {what}", where=client.where, allowed=features.kind, hint=hint)
+
+
+def _run(
+    client: DeviceClient,
+    invocations: Iterable[Invocation],
+    reference: Model | None,
+    profile: bool,
+    advance: Callable[[], None],
+) -> RunResult:
     interpreter = Interpreter(reference) if reference is not None else None
     outputs: list[list[Array]] = []
     mismatches = 0
+    start: Invocation | None = None
     first: Mismatch | None = None
     instructions: int | None = None
-    for step, row in enumerate(inputs):
-        got = client.infer(row, reset=step == 0)
+    features: LayerCount | None = None
+    for step, invocation in enumerate(invocations):
+        got = invocation.send(client, reset=invocation.first)
         outputs.append(got)
-        if step == 0 and profile:
-            instructions = client.profile().invocation
+        if start is None:
+            start = invocation
+            instructions, features = _counts(client, invocation) if profile else (None, None)
         if interpreter is not None:
-            count, found = _compare(step, got, interpreter.run(*row))
+            if invocation.first:
+                interpreter.reset()
+            count, found = _compare(step, got, interpreter.run(*invocation.inputs))
             mismatches += count
             first = first or found
         advance()
-    layers, kind = _count_layers(client, inputs[0]) if profile else ([], None)
-    return RunResult(outputs, instructions, kind, layers, None if interpreter is None else mismatches, first)
+    layers, kind = _count_layers(client, start) if profile and start is not None else ([], None)
+    compared = None if interpreter is None else mismatches
+    return RunResult(outputs, instructions, kind, layers, compared, first, features)
+
+
+def _counts(client: DeviceClient, invocation: Invocation) -> tuple[int | None, LayerCount | None]:
+    """Instructions of the model and of the front end in the invocation that was the last one."""
+    counts, info = client.profile(), client.info().features
+    if invocation.raw is None or info is None:
+        return counts.invocation, None
+    return counts.invocation, LayerCount("features", info.kind, counts.features)
 
 
 def _compare(step: int, got: Sequence[Array], expected: Sequence[Array]) -> tuple[int, Mismatch | None]:
@@ -98,9 +197,9 @@ def _compare(step: int, got: Sequence[Array], expected: Sequence[Array]) -> tupl
     return count, first
 
 
-def _count_layers(client: DeviceClient, row: Sequence[Array]) -> tuple[list[LayerCount], str | None]:
+def _count_layers(client: DeviceClient, invocation: Invocation) -> tuple[list[LayerCount], str | None]:
     info = client.info()
-    client.infer(row, reset=True, profile=True)
+    invocation.send(client, reset=True, profile=True)
     counts = client.profile()
     client.reset()
     if counts.kind == "none" or not counts.layers:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyops.features import ModelFeatures
 from tinyops.graph import DType, Model, Tensor
 from tinyops.ops.interpreter import Interpreter
 
@@ -16,10 +17,14 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """`inputs[step][i]` and `outputs[step][o]`: arrays of the model's ports; step 0 starts from the initial state."""
+    """`inputs[step][i]` and `outputs[step][o]`: arrays of the model's ports; step 0 starts from the initial state.
+
+    `raw_outputs[inference][o]` are those of `random_raw` through a front end, from the initial state as well.
+    """
 
     inputs: tuple[tuple[Array, ...], ...]
     outputs: tuple[tuple[Array, ...], ...]
+    raw_outputs: tuple[tuple[Array, ...], ...] = ()
 
     @property
     def steps(self) -> int:
@@ -55,8 +60,27 @@ def reference_outputs(model: Model, inputs: Sequence[Sequence[Array]]) -> list[l
     return [interpreter.run(*row) for row in inputs]
 
 
-def make_golden(model: Model, steps: int = 4, seed: int = 0) -> Golden:
-    """Seeded random inputs with their reference outputs."""
+def random_raw(features: ModelFeatures, steps: int) -> Array:
+    """raw_dtype[steps, *raw_shape]: upper bits of the linear congruential generator that the generated tests have."""
+    shape, dtype = features.front_end.raw_shape, features.front_end.raw_dtype
+    values = np.empty(steps * int(np.prod(shape)), np.uint32)
+    factor, summand, known = 1664525, 1013904223, 1
+    values[0] = factor + summand
+    while known < len(values):
+        # `factor` and `summand` lead over `known` elements at once.
+        part = values[: len(values) - known][:known]
+        values[known : 2 * known] = part * np.uint32(factor) + np.uint32(summand)
+        factor, summand = factor * factor % 2**32, (factor + 1) * summand % 2**32
+        known *= 2
+    return (values >> np.uint32(16)).astype(dtype).reshape(steps, *shape)
+
+
+def make_golden(model: Model, steps: int = 4, seed: int = 0, *, features: ModelFeatures | None = None) -> Golden:
+    """Seeded random inputs with their reference outputs; with `features` two inferences of random raw data as well."""
     inputs = random_inputs([model.main.tensors[t] for t in model.main.inputs], steps, seed)
     outputs = reference_outputs(model, inputs)
-    return Golden(tuple(map(tuple, inputs)), tuple(map(tuple, outputs)))
+    raw_outputs: list[list[Array]] = []
+    if features is not None:
+        raw = random_raw(features, features.first_steps + features.next_steps)
+        raw_outputs = reference_outputs(model, [[row] for row in features.stream().inputs(raw)])
+    return Golden(tuple(map(tuple, inputs)), tuple(map(tuple, outputs)), tuple(map(tuple, raw_outputs)))

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from tinyops.features.audio import AudioMicro
-from tinyops.features.emit import emit_audio_micro
-from tinyops.features.quantize import FeatureQuantization, model_inputs
+from tinyops.features.base import FeatureSettings, FrontEnd
+from tinyops.features.pipeline import ModelFeatures, Stream
+from tinyops.features.quantize import FeatureQuantization
+from tinyops.features.settings import KINDS, load_settings, read_settings
 
-__all__ = ["AudioMicro", "FeatureQuantization", "emit_audio_micro", "model_inputs"]
+__all__ = [
+    "KINDS",
+    "FeatureQuantization",
+    "FeatureSettings",
+    "FrontEnd",
+    "ModelFeatures",
+    "Stream",
+    "load_settings",
+    "read_settings",
+]

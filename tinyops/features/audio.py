@@ -7,17 +7,42 @@ scaling inside of the FFT, kissfft with FIXED_POINT=16. Where the reference wrap
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import ClassVar, Literal
+
 import numpy as np
 
-from tinyops.errors import UsageError
 from tinyops.features import tables
-from tinyops.features.tables import CHANNELS, FFT, STEP, WINDOW, Array
+from tinyops.features.base import Array, Audio, Buffer, CConfig, FeatureSettings, FrontEnd
+from tinyops.features.tables import CHANNELS, FFT, STEP, WINDOW
+from tinyops.graph import Tensor
 
-__all__ = ["AudioMicro"]
+__all__ = ["AudioMicro", "AudioMicroSettings"]
 
 
-class AudioMicro:
-    """A stream of samples in, a stream of features out; the noise estimate is carried from one call to the next."""
+class AudioMicroSettings(FeatureSettings):
+    """The TFLite Micro audio front end, with the parameters of pymicro-features."""
+
+    summary: ClassVar[str] = (
+        "the TFLite Micro audio front end with the parameters of pymicro-features (microWakeWord, ESPHome): "
+        "16 kHz speech, 40 features every 10 ms"
+    )
+
+    kind: Literal["audio-micro"]
+
+    def front_end(self, tensor: Tensor) -> AudioMicro:
+        return AudioMicro()
+
+
+class AudioMicro(FrontEnd):
+    """uint16[40] per 10 ms: 64 times the natural logarithm of each channel's level. A step is int16[160] at 16 kHz."""
+
+    source = Audio(tables.SAMPLE_RATE)
+    raw_dtype = np.dtype(np.int16)
+    raw_shape = (STEP,)
+    frame_dtype = np.dtype(np.uint16)
+    frame_shape = (CHANNELS,)
+    unit = Fraction(tables.UNIT)
 
     def __init__(self) -> None:
         self.reset()
@@ -27,14 +52,12 @@ class AudioMicro:
         self._samples = np.zeros(0, np.int16)
         self._estimate = np.zeros(CHANNELS, np.uint64)
 
-    def process(self, samples: Array) -> Array:
-        """uint16[frames, 40] of int16[n] mono samples at 16 kHz; samples of unfinished frames wait for the next call.
+    def frames_after(self, steps: int) -> int:
+        return max(0, steps - (WINDOW // STEP - 1))
 
-        A feature is 64 times the natural logarithm of a channel's level. Raises UsageError for other dtypes or shapes.
-        """
-        if samples.dtype != np.int16 or samples.ndim != 1:
-            raise UsageError(f"samples are {samples.dtype}{list(samples.shape)}", allowed="int16[n], mono, 16 kHz")
-        samples = np.concatenate([self._samples, samples])
+    def process(self, raw: Array) -> Array:
+        self.check_raw(raw)
+        samples = np.concatenate([self._samples, raw.reshape(-1)])
         frames = max(0, (len(samples) - WINDOW) // STEP + 1)
         self._samples = samples[frames * STEP :]
         if not frames:
@@ -42,6 +65,39 @@ class AudioMicro:
         windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[: frames * STEP : STEP]
         levels = _levels(windows)
         return np.stack([self._scale(frame) for frame in levels])
+
+    def c_config(self) -> CConfig:
+        edges, weights = tables.filters()
+        return CConfig(
+            prefix="to_audio_micro",
+            files=("to_audio_micro.h", "to_audio_micro.c"),
+            fields={
+                "step_length": STEP,
+                "window_length": WINDOW,
+                "fft_length": FFT,
+                "channels": CHANNELS,
+                "weight_bits": tables.WEIGHT_BITS,
+                "noise_bits": tables.NOISE_BITS,
+                "estimate_bits": tables.ESTIMATE_BITS,
+                "correction_bits": tables.CORRECTION_BITS,
+                "gain_shift": tables.GAIN_SHIFT,
+                "log_scale_bits": tables.LOG_SCALE_BITS,
+                "floor": tables.FLOOR,
+                "window": tables.window(),
+                "twiddles": tables.twiddles(),
+                "split": tables.split_twiddles(),
+                "edges": edges,
+                "weights": weights,
+                "smoothing": np.resize(np.array(tables.SMOOTHING, np.uint16), CHANNELS),
+                "gain": tables.gain(),
+                "log2": tables.log2_correction(),
+            },
+            buffers={
+                "samples": Buffer("int16", WINDOW),
+                "noise": Buffer("uint32", CHANNELS),
+                "work": Buffer("int16", FFT),
+            },
+        )
 
     def _scale(self, signal: Array) -> Array:
         """uint16[40] of the levels uint32[40] (as uint64) of one frame: noise reduction, gain, logarithm."""

@@ -1,4 +1,4 @@
-"""From features of the audio front end to a model's 8-bit input, as pymicro-wakeword and our C compute it."""
+"""From frames of a feature front end to stored values of a model's input, as the generated C computes them."""
 
 from __future__ import annotations
 
@@ -8,61 +8,67 @@ from fractions import Fraction
 import numpy as np
 
 from tinyops.errors import ModelError
-from tinyops.features.audio import AudioMicro
-from tinyops.features.tables import CHANNELS, UNIT, Array
+from tinyops.features.base import Array
 from tinyops.graph import DType, Tensor
 
-__all__ = ["FeatureQuantization", "model_inputs"]
+__all__ = ["FeatureQuantization"]
 
-_UINT32_MAX = 2**32 - 1
+_MAX = 2**31 - 1
+_DTYPES = (DType.INT8, DType.UINT8, DType.INT16, DType.FLOAT32)
 
 
 @dataclass(frozen=True)
 class FeatureQuantization:
-    """round(feature * numerator / denominator + zero_point), ties to even, clamped to low .. high.
+    """round(frame * numerator / denominator + zero_point), ties to even, clamped to the range of `dtype`.
 
-    The fields are those of the C struct to_audio_micro_quantization.
+    Of float32 it is float32(frame) * float32(numerator / denominator). numerator and denominator are at most 2^31 - 1,
+    so that the product with a frame of 32 bits stays below 2^62.
     """
 
+    dtype: DType
     numerator: int
     denominator: int
     zero_point: int
-    low: int
-    high: int
 
     @classmethod
-    def of(cls, tensor: Tensor) -> FeatureQuantization:
-        """For the input `tensor`: numerator / denominator is UNIT / scale, exactly.
+    def of(cls, unit: Fraction, tensor: Tensor) -> FeatureQuantization:
+        """For frames that are worth `unit` each and the input `tensor`.
+
+        numerator / denominator is unit / scale, or the nearest fraction of numbers that small. Raises ModelError where
+        the tensor is neither float32 nor quantized int8, uint8 or int16, or the scale is out of any proportion.
+        """
+        where = f"input {tensor.name}"
+        if tensor.dtype not in _DTYPES or (tensor.dtype is not DType.FLOAT32 and tensor.quantization is None):
+            quantized = "" if tensor.quantization else ", not quantized"
+            allowed = "float32, or quantized int8, uint8 or int16"
+            raise ModelError(f"features for dtype {tensor.dtype}{quantized}", where=where, allowed=allowed)
+        real = tensor.dtype is DType.FLOAT32
+        ratio = unit if real else unit / Fraction(tensor.scale)
+        if not Fraction(1, _MAX) <= ratio <= _MAX:
+            allowed = f"{float(unit) / _MAX:.1g} to {float(unit) * _MAX:.1g}"
+            raise ModelError(f"scale {tensor.scale} for features", where=where, allowed=allowed)
+        nearest = ratio.limit_denominator(min(_MAX, int(_MAX / ratio)))
+        return cls(tensor.dtype, nearest.numerator, nearest.denominator, 0 if real else tensor.zero_point)
+
+    @property
+    def factor(self) -> np.float32:
+        """What a frame is multiplied by for a float32 input."""
+        return np.float32(self.numerator / self.denominator)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest stored value."""
+        info = np.iinfo(self.dtype.numpy)
+        return int(info.min), int(info.max)
+
+    def apply(self, frames: Array) -> Array:
+        """Stored values of frames: the input's dtype, the frames' shape.
 
         Values beyond the dtype are clamped, as ESPHome does; NumPy's cast in pymicro-wakeword leaves them undefined.
-        Raises ModelError where the tensor takes no features of 40 channels.
         """
-        if tensor.dtype not in (DType.INT8, DType.UINT8) or tensor.quantization is None:
-            raise ModelError(f"dtype {tensor.dtype}", where=f"input {tensor.name}", allowed="quantized int8 or uint8")
-        if not tensor.elements or tensor.shape[-1] != CHANNELS:
-            raise ModelError(
-                f"shape {list(tensor.shape)}", where=f"input {tensor.name}", allowed=f"[.., frames, {CHANNELS}]"
-            )
-        ratio = Fraction(UNIT) / Fraction(tensor.scale)
-        if max(ratio.numerator, ratio.denominator) > _UINT32_MAX:
-            raise ModelError(f"scale {tensor.scale}", where=f"input {tensor.name}", allowed="2e-4 to 1e5")
-        info = np.iinfo(tensor.dtype.numpy)
-        return cls(ratio.numerator, ratio.denominator, tensor.zero_point, int(info.min), int(info.max))
-
-    def apply(self, features: Array) -> Array:
-        """int8 or uint8 of uint16 features, any shape."""
-        value, rest = np.divmod(features.astype(np.int64) * self.numerator, self.denominator)
+        if self.dtype is DType.FLOAT32:
+            return np.asarray(frames.astype(np.float32) * self.factor)
+        value, rest = np.divmod(frames.astype(np.int64) * self.numerator, self.denominator)
         value += self.zero_point
         value += (2 * rest > self.denominator) | ((2 * rest == self.denominator) & (value % 2 != 0))
-        return np.asarray(np.clip(value, self.low, self.high), np.int8 if self.low < 0 else np.uint8)
-
-
-def model_inputs(samples: Array, tensor: Tensor) -> Array:
-    """Inputs [n, *tensor.shape] of a streaming model for int16 samples at 16 kHz; each takes the next frames.
-
-    Frames that do not fill an input at the end are left out. Raises ModelError and UsageError as the parts do.
-    """
-    quantized = FeatureQuantization.of(tensor).apply(AudioMicro().process(samples))
-    frames = tensor.elements // CHANNELS
-    rows = len(quantized) // frames
-    return quantized[: rows * frames].reshape(rows, *tensor.shape)
+        return np.asarray(np.clip(value, *self.limits), self.dtype.numpy)

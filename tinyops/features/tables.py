@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from tinyops.features.base import Array
 
 SAMPLE_RATE: Final = 16_000
 #: Samples of a frame and from one frame to the next: 30 ms and 10 ms.

@@ -63,6 +63,21 @@ void to_device_invoke(to_device *device, int observed) {
     }
 }
 
+void to_device_push(to_device *device, const to_features *features) {
+    uint64_t before = to_port_count();
+    features->push(features->state, features->step, device->model->arena);
+    features->run->instructions += above(to_port_count() - before, device->counts.invocation_overhead);
+}
+
+void to_device_reset(to_device *device) {
+    const to_features *features = to_device_front_end();
+    device->model->init(device->model->state);
+    if (features != NULL) {
+        memset(features->run, 0, sizeof *features->run);
+        features->init(features->state);
+    }
+}
+
 /* Messages */
 
 void to_device_answer_separately(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
@@ -172,10 +187,7 @@ void to_device_start(to_device *device, const to_model *model) {
     memset(device, 0, sizeof *device);
     device->model = model;
     to_slipmux_reset(&device->receiver);
-    for (uint8_t i = 0; i < model->input_count; i++) {
-        device->upload.expected += model->inputs[i].bytes;
-    }
-    model->init(model->state);
+    to_device_reset(device);
     calibrate(&device->counts);
 
     to_number_text arena;

@@ -1,10 +1,8 @@
 #include <string.h>
 
-#include "tinyops/to_cbor.h"
 #include "tinyops/to_device.h"
-#include "tinyops/to_port.h"
 
-enum { FLAG_RESET = 1, FLAG_PROFILE = 2 };
+enum { FLAG_RESET = 1, FLAG_PROFILE = 2, FLAG_RAW = 4 };
 
 /* Stores the bytes [skip, skip + size) of a body in `window`, and returns the bytes of the whole body. */
 typedef uint32_t (*body_writer)(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size);
@@ -46,107 +44,23 @@ static void answer_body(const to_device *device, const to_coap_message *request,
     }
 }
 
-/* GET /info. Map keys are in the order of deterministic CBOR (RFC 8949, 4.2.1). */
-
-static void write_tensors(to_cbor *out, const to_tensor_info *tensors, uint8_t count) {
-    to_cbor_array(out, count);
-    for (uint8_t i = 0; i < count; i++) {
-        const to_tensor_info *tensor = &tensors[i];
-        to_cbor_map(out, 6);
-        to_cbor_text(out, "name");
-        to_cbor_text(out, tensor->name);
-        to_cbor_text(out, "bytes");
-        to_cbor_uint(out, tensor->bytes);
-        to_cbor_text(out, "dtype");
-        to_cbor_text(out, tensor->dtype);
-        to_cbor_text(out, "scale");
-        to_cbor_float(out, tensor->scale);
-        to_cbor_text(out, "shape");
-        to_cbor_array(out, tensor->rank);
-        for (uint8_t axis = 0; axis < tensor->rank; axis++) {
-            to_cbor_uint(out, tensor->shape[axis]);
-        }
-        to_cbor_text(out, "zero_point");
-        to_cbor_int(out, tensor->zero_point);
-    }
-}
-
-static uint32_t write_info(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size) {
-    const to_model *model = device->model;
-    to_cbor out;
-    to_cbor_start(&out, window, skip, size);
-    to_cbor_map(&out, 11);
-    to_cbor_text(&out, "model");
-    to_cbor_text(&out, model->name);
-    to_cbor_text(&out, "digest");
-    to_cbor_bytes(&out, model->digest, 32);
-    to_cbor_text(&out, "inputs");
-    write_tensors(&out, model->inputs, model->input_count);
-    to_cbor_text(&out, "layers");
-    to_cbor_array(&out, model->layer_count);
-    for (uint16_t i = 0; i < model->layer_count; i++) {
-        to_cbor_array(&out, 2);
-        to_cbor_text(&out, model->layers[i].name);
-        to_cbor_text(&out, model->layers[i].op);
-    }
-    to_cbor_text(&out, "counter");
-    to_cbor_text(&out, to_port_count_kind());
-    to_cbor_text(&out, "outputs");
-    write_tensors(&out, model->outputs, model->output_count);
-    to_cbor_text(&out, "version");
-    to_cbor_text(&out, TINYOPS_VERSION);
-    to_cbor_text(&out, "protocol");
-    to_cbor_uint(&out, TO_DEVICE_PROTOCOL);
-    to_cbor_text(&out, "arena_bytes");
-    to_cbor_uint(&out, model->arena_bytes);
-    to_cbor_text(&out, "block_bytes");
-    to_cbor_uint(&out, to_coap_block_bytes(TO_COAP_BLOCK_SZX));
-    to_cbor_text(&out, "state_bytes");
-    to_cbor_uint(&out, model->state_bytes);
-    return out.total;
-}
+/* GET /info */
 
 static void get_info(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
-    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, write_info);
+    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, to_describe_info);
 }
 
 /* GET /profile */
 
-static uint32_t write_profile(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size) {
-    const to_device_counts *counts = &device->counts;
-    uint16_t layers = counts->has_layers ? device->model->layer_count : 0;
-    to_cbor out;
-    to_cbor_start(&out, window, skip, size);
-    to_cbor_map(&out, 5);
-    to_cbor_text(&out, "kind");
-    to_cbor_text(&out, to_port_count_kind());
-    to_cbor_text(&out, "layers");
-    to_cbor_array(&out, layers);
-    for (uint16_t i = 0; i < layers; i++) {
-        to_cbor_uint(&out, counts->layers[i]);
-    }
-    to_cbor_text(&out, "invocation");
-    if (counts->has_invocation) {
-        to_cbor_uint(&out, counts->invocation);
-    } else {
-        to_cbor_null(&out);
-    }
-    to_cbor_text(&out, "frames_dropped");
-    to_cbor_uint(&out, device->receiver.dropped);
-    to_cbor_text(&out, "stack_bytes_used");
-    to_cbor_uint(&out, to_port_stack_used());
-    return out.total;
-}
-
 static void get_profile(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
-    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, write_profile);
+    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, to_describe_profile);
 }
 
 /* POST /reset */
 
 static void post_reset(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
     (void)request;
-    device->model->init(device->model->state);
+    to_device_reset(device);
     to_coap_set_code(reply, TO_COAP_CHANGED);
 }
 
@@ -189,6 +103,48 @@ static void store_inputs(to_device *device, to_coap_slice part) {
     }
 }
 
+static void begin_raw(const to_features *features, uint8_t flags) {
+    uint8_t started = features->run->started;
+    memset(features->run, 0, sizeof *features->run);
+    features->run->open = 1;
+    features->run->started = started;
+    if (flags & FLAG_RESET) {
+        features->run->started = 0;
+        features->init(features->state);
+    }
+}
+
+/* Hands the next raw bytes to the front end, step by step. */
+static void store_raw(to_device *device, const to_features *features, to_coap_slice part) {
+    to_features_run *run = features->run;
+    device->upload.received += part.length;
+    while (part.length > 0) {
+        uint32_t left = features->step_bytes - run->filled;
+        uint16_t size = (uint16_t)(part.length < left ? part.length : left);
+        memcpy(features->step + run->filled, part.bytes, size);
+        part.bytes += size;
+        part.length = (uint16_t)(part.length - size);
+        run->filled += size;
+        if (run->filled == features->step_bytes) {
+            run->filled = 0;
+            to_device_push(device, features);
+        }
+    }
+}
+
+static uint32_t expected_bytes(const to_device *device, uint8_t flags) {
+    const to_features *features = to_device_front_end();
+    uint32_t expected = 0;
+    if (features != NULL && (flags & FLAG_RAW)) {
+        int first = (flags & FLAG_RESET) || !features->run->started;
+        return (first ? features->first_steps : features->next_steps) * features->step_bytes;
+    }
+    for (uint8_t i = 0; i < device->model->input_count; i++) {
+        expected += device->model->inputs[i].bytes;
+    }
+    return expected;
+}
+
 static void refuse_length(to_device *device, to_coap_writer *reply, uint8_t code, uint32_t given) {
     device->upload.active = 0;
     to_coap_set_code(reply, code);
@@ -210,7 +166,10 @@ static int read_flags(const to_coap_message *request, uint8_t *flags) {
             *flags |= FLAG_RESET;
         } else if (to_coap_slice_is(query, "profile=1")) {
             *flags |= FLAG_PROFILE;
-        } else if (!to_coap_slice_is(query, "reset=0") && !to_coap_slice_is(query, "profile=0")) {
+        } else if (to_device_front_end() != NULL && to_coap_slice_is(query, "raw=1")) {
+            *flags |= FLAG_RAW;
+        } else if (!to_coap_slice_is(query, "reset=0") && !to_coap_slice_is(query, "profile=0") &&
+                   !(to_device_front_end() != NULL && to_coap_slice_is(query, "raw=0"))) {
             return 0;
         }
     }
@@ -225,8 +184,14 @@ static int take_block(to_device *device, const to_coap_message *request, to_coap
     uint32_t block = to_coap_block_bytes(block1->szx);
     uint32_t offset = block1->number * block;
     uint32_t length = request->payload.length;
+    const to_features *features = flags & FLAG_RAW ? to_device_front_end() : NULL;
+    if (offset == 0 && features != NULL && features->run->open && !(flags & FLAG_RESET)) {
+        fail(reply, TO_COAP_INCOMPLETE, "the stream broke off; begin anew: reset=1");
+        return 0;
+    }
     if (offset == 0) {
         upload->received = 0;
+        upload->expected = expected_bytes(device, flags);
         upload->active = 1;
         upload->flags = flags;
         device->has_outputs = 0;
@@ -247,24 +212,37 @@ static int take_block(to_device *device, const to_coap_message *request, to_coap
                       upload->received + length);
         return 0;
     }
-    store_inputs(device, request->payload);
+    if (!block1->more && upload->received + length != upload->expected) {
+        refuse_length(device, reply, TO_COAP_BAD_REQUEST, upload->received + length);
+        return 0;
+    }
+    if (features == NULL) {
+        store_inputs(device, request->payload);
+    } else {
+        if (offset == 0) {
+            begin_raw(features, flags);
+        }
+        store_raw(device, features, request->payload);
+    }
     if (block1->more) {
         to_coap_set_code(reply, TO_COAP_CONTINUE);
         to_coap_put_block(reply, TO_COAP_OPTION_BLOCK1, block1->number, 1, block1->szx);
         return 0;
     }
-    if (upload->received != upload->expected) {
-        refuse_length(device, reply, TO_COAP_BAD_REQUEST, upload->received);
-        return 0;
-    }
     upload->active = 0;
+    if (features != NULL) {
+        features->run->open = 0;
+        features->run->started = 1;
+    }
     return 1;
 }
 
 static void post_infer(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
     uint8_t flags;
     if (!read_flags(request, &flags)) {
-        fail(reply, TO_COAP_BAD_REQUEST, "unknown query; allowed: reset=1, profile=1");
+        fail(reply, TO_COAP_BAD_REQUEST,
+             to_device_front_end() != NULL ? "unknown query; allowed: raw=1, reset=1, profile=1"
+                                           : "unknown query; allowed: reset=1, profile=1");
         return;
     }
     if (request->content_format.present && request->content_format.value != TO_COAP_FORMAT_OCTETS) {

@@ -11,9 +11,11 @@ import jinja2
 import numpy as np
 
 from tinyops import __version__
+from tinyops.emit.c.features import dtype_ctype, feature_context, feature_files, feature_sources
 from tinyops.emit.c.layout import DEFAULT, layout
 from tinyops.emit.c.text import FILTERS, comment, uniform_byte
 from tinyops.emit.golden import Golden
+from tinyops.features import ModelFeatures
 from tinyops.graph import DType
 from tinyops.kernels import kernel, kernel_files, needs_libm
 from tinyops.lower.program import Constant, Program, Role
@@ -43,7 +45,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters.update(FILTERS)
+    environment.filters.update(FILTERS, dtype_ctype=dtype_ctype)
     return environment
 
 
@@ -51,10 +53,11 @@ def _render(text: str, context: Mapping[str, Any]) -> str:
     return _environment().from_string(text).render(context)
 
 
-def _context(program: Program) -> dict[str, Any]:
+def _context(program: Program, features: ModelFeatures | None) -> dict[str, Any]:
     source = program.metadata.get("source", program.name)
     return {
         "p": program,
+        "f": feature_context(features) if features else None,
         "name": program.name,
         "NAME": program.name.upper(),
         "Name": "".join(part.capitalize() for part in program.name.split("_")),
@@ -81,18 +84,30 @@ def _constants(program: Program) -> tuple[Constant, ...]:
     return program.constants + initial
 
 
-def library_sources(program: Program) -> list[str]:
+def _finite(program: Program, golden: Golden | None) -> bool:
+    """Whether no float is infinite or NaN, which C has no literal for."""
+    values: list[Any] = [c.data for c in program.constants]
+    values += [v for layer in program.layers for call in layer.calls for v in call.params.values()]
+    if golden is not None:
+        values += [array for step in (*golden.inputs, *golden.outputs) for array in step]
+    return all(bool(np.isfinite(value).all()) for value in values)
+
+
+def library_sources(program: Program, features: ModelFeatures | None = None) -> list[str]:
     """The C files of the library, relative to its folder."""
     kernels = [f"kernels/{path.name}" for path in kernel_files(program.kernels) if path.suffix == ".c"]
-    return [f"{program.name}.c", f"{program.name}_constants.c", *kernels]
+    front_end = feature_sources(features, program.name) if features else []
+    return [f"{program.name}.c", f"{program.name}_constants.c", *front_end, *kernels]
 
 
-def emit_library(program: Program, golden: Golden | None = None, layout_name: str = DEFAULT) -> dict[str, str]:
+def emit_library(
+    program: Program, golden: Golden | None = None, layout_name: str = DEFAULT, *, features: ModelFeatures | None = None
+) -> dict[str, str]:
     """Path -> text of the library; with `golden` also all that the layout adds: build files, example, README.
 
-    Raises UsageError for a layout that does not exist.
+    With `features`, the front end of the model is part of it. Raises UsageError for a layout that does not exist.
     """
-    context = _context(program)
+    context = _context(program, features)
     wanted = layout(layout_name)
     headers, sources = (PurePosixPath(_render(folder, context)) for folder in (wanted.headers, wanted.sources))
     kernels = [kernel(name) for name in program.kernels]
@@ -102,9 +117,12 @@ def emit_library(program: Program, golden: Golden | None = None, layout_name: st
         **_comparison(program),
         "libm": needs_libm(program.kernels),
         "constants": _constants(program),
+        "nonfinite": not _finite(program, golden),
         "headers": [f"kernels/{PurePosixPath(k.header).name}" for k in kernels],
         "params_type": {k.name: k.params_type for k in kernels},
-        "sources": [str(sources / path) for path in library_sources(program)],
+        "sources": [str(sources / path) for path in library_sources(program, features)],
+        "own_sources": [path for path in library_sources(program, features) if "/" not in path],
+        "public_headers": [f"{headers / name}" for name in _headers(program, features)],
     }
     name = program.name
     files = {
@@ -113,10 +131,17 @@ def emit_library(program: Program, golden: Golden | None = None, layout_name: st
         f"{sources / name}_constants.h": "constants.h.j2",
         f"{sources / name}_constants.c": "constants.c.j2",
     }
+    if features is not None:
+        files |= {
+            f"{headers / name}_features.h": "features.h.j2",
+            f"{sources / name}_features.c": "features.c.j2",
+        }
     if golden is not None:
         files |= {_render(path, context): template for path, template in wanted.files.items()}
         context |= {key: _render(context[key], context) for key in ("sentence", "paragraph")}
     texts = {path: _environment().get_template(template).render(context) for path, template in files.items()}
+    for file, text in (feature_files(features) if features else {}).items():
+        texts[str((headers if file.endswith(".h") else sources) / file)] = text
     for path in kernel_files(program.kernels):
         texts[str(sources / "kernels" / path.name)] = path.read_text(encoding="utf-8")
     return texts
@@ -124,9 +149,15 @@ def emit_library(program: Program, golden: Golden | None = None, layout_name: st
 
 def next_command(program: Program, layout_name: str, folder: str) -> str:
     """The command to type after the library was written to `folder` (quoted for the shell)."""
-    return _render(layout(layout_name).next, _context(program) | {"folder": folder})
+    return _render(layout(layout_name).next, _context(program, None) | {"folder": folder})
 
 
-def emit_binding(program: Program) -> str:
-    """The C file that describes the model to the firmware (`to_device_model`)."""
-    return _environment().get_template("binding.c.j2").render(_context(program))
+def emit_binding(program: Program, features: ModelFeatures | None = None) -> str:
+    """The C file that describes the model to the firmware (`to_device_model`), and its front end to_device_features."""
+    return _environment().get_template("binding.c.j2").render(_context(program, features))
+
+
+def _headers(program: Program, features: ModelFeatures | None) -> list[str]:
+    """What a user of the library may include."""
+    own = [f"{program.name}_features.h", *(f for f in feature_files(features) if f.endswith(".h"))] if features else []
+    return [f"{program.name}.h", *own]

@@ -39,7 +39,7 @@ def model_page(report: Mapping[str, Any], run: Mapping[str, Any] | None = None) 
 
     `run` is what `tinyops run --json` gave for the same model; its counts are shown per layer.
     """
-    return _render(
+    return render(
         "model.html.j2",
         title=f"{report['model']['source'] or report['model']['name']}",
         report=report,
@@ -58,7 +58,7 @@ def bench_page(bench: Mapping[str, Any]) -> str:
     done = [r for r in bench["results"] if r["status"] == "ok"]
     models = list(dict.fromkeys(r["model"] for r in bench["results"]))
     kinds = {"exact", "read from the ELF's sections", *(r["kind"] for r in done if r["kind"])}
-    return _render(
+    return render(
         "bench.html.j2",
         title="tinyops bench",
         bench=bench,
@@ -121,7 +121,8 @@ def _kinds(report: Mapping[str, Any], run: Mapping[str, Any] | None) -> dict[str
     return {kind: text for kind, text in KINDS.items() if kind in used}
 
 
-def _render(template: str, **context: Any) -> str:
+def render(template: str, **context: Any) -> str:
+    """A page from one of the templates."""
     return _environment().get_template(template).render(**context)
 
 

@@ -1,13 +1,7 @@
-/* The audio front end of TensorFlow Lite for Microcontrollers with the parameters of pymicro-features, bit
- * for bit: mono speech at 16 kHz becomes 40 features every 10 ms, each from the last 30 ms.
+/* The audio front end of TensorFlow Lite for Microcontrollers: mono speech becomes features of the last
+ * window with every step. All numbers come from the configuration, which tinyops generates.
  *
- *     static to_audio_micro audio;
- *     to_audio_micro_init(&audio);
- *     if (to_audio_micro_step(&audio, samples, features)) {
- *         to_audio_micro_quantize(features, &quantization, model_input);
- *     }
- *
- * No allocation, no variables: one struct per instance, owned by the caller. */
+ * No allocation, no variables: one state per instance, owned by the caller. */
 #ifndef TO_AUDIO_MICRO_H
 #define TO_AUDIO_MICRO_H
 
@@ -18,40 +12,44 @@
 extern "C" {
 #endif
 
-#define TO_AUDIO_MICRO_RATE 16000
-#define TO_AUDIO_MICRO_STEP 160
-#define TO_AUDIO_MICRO_WINDOW 480
-#define TO_AUDIO_MICRO_FFT 512
-#define TO_AUDIO_MICRO_CHANNELS 40
-
-/* 2,148 bytes; all but `work` is kept from step to step. */
+/* Lengths in samples; window_length is a multiple of step_length, fft_length = 2 * 4^n. */
 typedef struct {
-    int32_t used; /* samples in the window */
-    uint32_t noise[TO_AUDIO_MICRO_CHANNELS];
-    int16_t samples[TO_AUDIO_MICRO_WINDOW];
-    int16_t work[TO_AUDIO_MICRO_FFT];
+    int32_t step_length;
+    int32_t window_length;
+    int32_t fft_length;
+    int32_t channels;
+    int32_t weight_bits;   /* fraction bits of `window` and `weights` */
+    int32_t noise_bits;    /* fraction bits of `smoothing` and `floor` */
+    int32_t estimate_bits; /* fraction bits of the noise estimate */
+    int32_t correction_bits;
+    int32_t gain_shift;
+    int32_t log_scale_bits;
+    uint32_t floor;
+    const int16_t *window;
+    const int16_t *twiddles; /* complex roots of unity, as the next */
+    const int16_t *split;
+    const int16_t *edges;   /* channels + 2 bins where filters begin and end */
+    const int16_t *weights; /* of each bin between the edges, in the falling half of its filter */
+    const uint16_t *smoothing;
+    const int16_t *gain;  /* 32 parabolas */
+    const uint16_t *log2; /* 129 values */
+} to_audio_micro_config;
+
+typedef struct {
+    int32_t used;     /* samples in the window */
+    int16_t *samples; /* window_length */
+    uint32_t *noise;  /* channels */
+    int16_t *work;    /* fft_length; kept from no step to the next */
 } to_audio_micro;
 
-/* From features to a model's 8-bit input: round(feature * numerator / denominator + zero_point), ties to
- * even, clamped to low .. high. */
-typedef struct {
-    uint32_t numerator;
-    uint32_t denominator;
-    int32_t zero_point;
-    int32_t low;
-    int32_t high;
-} to_audio_micro_quantization;
+/* Start of a stream; the pointers of `state` are set. */
+void to_audio_micro_init(const to_audio_micro_config *config, to_audio_micro *state);
 
-/* Start of a stream. */
-void to_audio_micro_init(to_audio_micro *state);
+/* Takes the next step_length samples; to_audio_micro_pull must have returned false before. */
+void to_audio_micro_push(const to_audio_micro_config *config, to_audio_micro *state, const int16_t *step);
 
-/* Takes the next 10 ms. True when `features` were written: from the third step on. */
-bool to_audio_micro_step(to_audio_micro *state, const int16_t samples[TO_AUDIO_MICRO_STEP],
-                         uint16_t features[TO_AUDIO_MICRO_CHANNELS]);
-
-/* One frame as bytes of an int8 or uint8 input. */
-void to_audio_micro_quantize(const uint16_t features[TO_AUDIO_MICRO_CHANNELS],
-                             const to_audio_micro_quantization *quantization, void *output);
+/* Writes `channels` features and returns true where the samples give some. */
+bool to_audio_micro_pull(const to_audio_micro_config *config, to_audio_micro *state, uint16_t *frame);
 
 #ifdef __cplusplus
 }

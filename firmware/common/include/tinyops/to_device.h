@@ -1,9 +1,10 @@
 /* A model as a CoAP server on a serial line.
  *
  *   GET  /info     CBOR map: protocol, version, model, digest, sizes, tensors, layers
- *   POST /infer    all inputs in, all outputs out (?reset=1: initial state first, ?profile=1: count per
- * layer) POST /reset    the state gets its initial value GET  /profile  CBOR map: counts of the last
- * invocations, stack use, dropped frames
+ *   POST /infer    all inputs in, all outputs out; with a feature front end and ?raw=1 raw data in
+ *                  (?reset=1: initial state first, ?profile=1: count per layer)
+ *   POST /reset    the state gets its initial value
+ *   GET  /profile  CBOR map: counts of the last invocations, stack use, dropped frames
  *
  * The peer is one client that has one request outstanding (NSTART = 1 of RFC 7252), on a line that keeps
  * order: so the last request is the only one that can be repeated, and its answer the only one that is kept.
@@ -24,11 +25,20 @@
 #define TO_DEVICE_LAYERS 128
 #endif
 
+/* The feature front end, or NULL: what it needs takes no room where there is none. */
+static inline const to_features *to_device_front_end(void) {
+#ifdef TO_FEATURES
+    return &to_device_features;
+#else
+    return NULL;
+#endif
+}
+
 /* Header, token, 32 bytes of options, payload marker, one block. */
 #define TO_DEVICE_REPLY_MAX (4u + TO_COAP_TOKEN_MAX + 32u + 1u + 1024u)
 
 typedef struct {
-    uint32_t received; /* bytes of the inputs that have arrived */
+    uint32_t received; /* bytes of the inputs, or raw bytes, that have arrived */
     uint32_t expected;
     uint8_t active;
     uint8_t flags;
@@ -75,6 +85,17 @@ void to_device_answer_separately(to_device *device, const to_coap_message *reque
 
 /* Runs the model once, counted per layer when `observed`. */
 void to_device_invoke(to_device *device, int observed);
+
+/* Sets state and front end to their initial values. */
+void to_device_reset(to_device *device);
+
+/* Hands a complete step to the front end, counted. */
+void to_device_push(to_device *device, const to_features *features);
+
+/* The bodies of /info and /profile: both store the bytes [skip, skip + size) in `window`, and return the
+ * bytes of the whole body. */
+uint32_t to_describe_info(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size);
+uint32_t to_describe_profile(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size);
 
 /* Writes code, options and payload of the answer to `request`. */
 void to_resources_answer(to_device *device, const to_coap_message *request, to_coap_writer *reply);

@@ -42,7 +42,32 @@ typedef struct {
     void (*invoke_observed)(void *arena, void *state, to_observer observer, void *context);
 } to_model;
 
-/* Defined by the generated binding. */
+/* What the firmware remembers of a front end's stream. */
+typedef struct {
+    uint64_t instructions; /* of all steps of the last inference */
+    uint32_t filled;       /* bytes of the next step that have arrived */
+    uint8_t open;          /* steps of an inference have arrived, but not all */
+    uint8_t started;       /* the first inference of the stream is done */
+} to_features_run;
+
+/* A front end that makes the model's only input of raw data, which come in steps. */
+typedef struct {
+    const char *kind;
+    const char *dtype;     /* of a step: "int16" or "uint8" */
+    const uint32_t *shape; /* `rank` dimensions */
+    uint8_t rank;
+    uint32_t step_bytes;
+    uint32_t first_steps; /* until the first inference of a stream */
+    uint32_t next_steps;  /* from one inference to the next */
+    uint8_t *step;        /* room for one step, 8-byte aligned */
+    to_features_run *run;
+    void *state;
+    void (*init)(void *state);
+    void (*push)(void *state, const void *step, void *arena); /* completes the input with the last step */
+} to_features;
+
+/* Defined by the generated binding; the front end only where TO_FEATURES is defined. */
 extern const to_model to_device_model;
+extern const to_features to_device_features;
 
 #endif
