@@ -39,6 +39,7 @@ from tinyops.lower.program import ArenaRef, Call, ConstantRef, Ref, Role
 from tinyops.ops import check
 from tinyops.ops.base import operator
 from tinyops.ops.l2_normalization import L2NormAttrs
+from tinyops.ops.gelu import GeluAttrs
 from tinyops.ops.leaky_relu import LeakyReluAttrs
 from tinyops.ops.movement import DTYPES
 from tinyops.ops.softmax import SoftmaxAttrs
@@ -228,6 +229,7 @@ UNARY = {
     "ABS": (0.5, 0.3, -4, None),
     "ELU": (0.05, 0.02, -20, None),
     "EXP": (0.02, 0.1, -100, None),
+    "GELU": (0.05, 0.04, -100, GeluAttrs(approximate=True)),
     "HARD_SWISH": (0.05, 0.04, -100, None),
     "LEAKY_RELU": (0.5, 0.4, -7, LeakyReluAttrs(-0.25)),
     "LOG": (0.05, 0.02, 3, None),

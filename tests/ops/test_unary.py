@@ -216,6 +216,10 @@ LITERT = {
         "-100 -100 -100 -100 -100 -100 -100 -100 -99 -99 -99 -99 -99 -98 -98 -97 "
         "-96 -95 -94 -92 -90 -88 -84 -80 -75 -68 -59 -48 -34 -16 7 36"
     ),
+    ("GELU", (0.05, 0.03), (3, -115)): (
+        "-115 -115 -115 -115 -115 -115 -115 -115 -115 -115 -115 -116 -117 -119 -120 "
+        "-120 -117 -110 -99 -85 -70 -55 -41 -27 -13 0 13 27 40 53 67 80"
+    ),
     ("LOG", (0.07, 0.05), (-110, 5)): (
         "-128 -128 -128 -12 5 14 20 25 28 32 34 37 39 41 43 44 46 47 49 50 51 52 53 54 55 56 57 58 58 59 60 61"
     ),
@@ -235,6 +239,7 @@ def test_equals_litert(case: tuple[str, tuple[float, float], tuple[int, int]]) -
 #: Exact functions of the real value, and how TFLite rounds them.
 REAL: dict[str, tuple[Callable[[float], float], Callable[[float], int]]] = {
     "EXP": (lambda x: math.exp(min(x, 700)), _half_away),
+    "GELU": (lambda x: 0.5 * x * math.erfc(-x / math.sqrt(2)), _half_away),
     "LOG": (lambda x: math.log(x) if x > 0 else -math.inf, _half_away),
     "NEG": (lambda x: -x, _half_away),
     "SQRT": (lambda x: math.sqrt(max(x, 0)), math.trunc),

@@ -27,7 +27,7 @@ class Elu(RealFunction):
         if not is_float(op):
             self.expect_ratio(op, _ratio, "input scale / output scale under 2**22")
 
-    def function(self, x: Array) -> Array:
+    def function(self, op: OpView, x: Array) -> Array:
         """The exp is rounded to float32 before 1 is subtracted."""
         exp = np.exp(np.minimum(x, 0)).astype(np.float32)
         result: Array = np.where(x < 0, exp - np.float32(1), x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyops.graph import OpView
 from tinyops.ops.base import Array
 from tinyops.ops.real_function import RealFunction
 
@@ -12,6 +13,6 @@ class Exp(RealFunction):
     kind = "EXP"
     versions = range(1, 3)
 
-    def function(self, x: Array) -> Array:
+    def function(self, op: OpView, x: Array) -> Array:
         result: Array = np.exp(x)
         return result

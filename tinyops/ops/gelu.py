@@ -1,4 +1,4 @@
-"""GELU: float32, x times the normal distribution's cumulative function of x, or its approximation with tanh.
+"""GELU: int8 by float32 arithmetic when the table is made, and float32; x times the normal distribution's cumulative function of x, or its approximation with tanh.
 
 TFLite Micro has no GELU; source of both: kernels/internal/reference/gelu.h of TensorFlow Lite.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyops.graph import DType, OpView
+from tinyops.graph import OpView
 from tinyops.ops.base import Array
-from tinyops.ops.unary import Unary
+from tinyops.ops.real_function import RealFunction
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -24,18 +24,16 @@ class GeluAttrs:
     approximate: bool = False
 
 
-class Gelu(Unary):
+class Gelu(RealFunction):
     kind = "GELU"
     attrs = GeluAttrs
     options = "GeluOptions"
     versions = range(1, 3)
-    dtypes = (DType.FLOAT32,)
 
-    def compute_float(self, op: OpView, values: Array) -> Array:
-        x = values.astype(np.float64)
+    def function(self, op: OpView, x: Array) -> Array:
         if op.attrs.approximate:
             factor = 1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
         else:
             factor = 1 + np.asarray(_erf(x / math.sqrt(2)), np.float64)
-        result: Array = (0.5 * x * factor).astype(np.float32)
+        result: Array = 0.5 * x * factor
         return result

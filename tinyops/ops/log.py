@@ -16,6 +16,6 @@ class Log(RealFunction):
     def compute_float(self, op: OpView, values: Array) -> Array:
         return np.log(values)
 
-    def function(self, x: Array) -> Array:
+    def function(self, op: OpView, x: Array) -> Array:
         result: Array = np.log(np.maximum(x, 0))
         return result

@@ -23,7 +23,7 @@ class Neg(RealFunction):
         if op.output().dtype is DType.INT16 and op.input(0).scale != op.output().scale:
             self.refuse(op, "input and output are quantized differently", "equal scales for int16")
 
-    def function(self, x: Array) -> Array:
+    def function(self, op: OpView, x: Array) -> Array:
         return -x
 
     def compute(self, op: OpView, values: Array) -> Array:

@@ -1,7 +1,7 @@
 """Functions of one real value: of float32, and on int8, by float32 arithmetic when the table of 256 is made.
 
-Source: LUTPopulate in TFLite's kernels/internal/common.h, which EXP and LOG of TFLite take for int8, and TFLite
-Micro's ELU. It leaves results beyond int32 and NaN undefined; here they are clamped, and no function gives NaN.
+Source: LUTPopulate in TFLite's kernels/internal/common.h, which EXP, LOG and GELU of TFLite take for int8, and
+TFLite Micro's ELU. It leaves results beyond int32 and NaN undefined; here they are clamped, and no function gives NaN.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RealFunction(Unary):
 
     dtypes: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.FLOAT32)
 
-    def function(self, x: Array) -> Array:
+    def function(self, op: OpView, x: Array) -> Array:
         """The results for float64 values, defined for all of them."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class RealFunction(Unary):
             self.expect_ratio(op, _invertible, "2**-126 or more")
 
     def compute_float(self, op: OpView, values: Array) -> Array:
-        result: Array = self.function(values.astype(np.float64)).astype(np.float32)
+        result: Array = self.function(op, values.astype(np.float64)).astype(np.float32)
         return result
 
     def compute(self, op: OpView, values: Array) -> Array:
@@ -48,7 +48,7 @@ class RealFunction(Unary):
         with np.errstate(over="ignore", under="ignore", divide="ignore"):
             inverse_scale = np.float32(1) / np.float32(result.scale)
             x = np.float32(tensor.scale) * (values - tensor.zero_point).astype(np.float32)
-            y = self.function(x.astype(np.float64)).astype(np.float32) * inverse_scale
+            y = self.function(op, x.astype(np.float64)).astype(np.float32) * inverse_scale
             rounded = np.copysign(np.floor(np.abs(y).astype(np.float64) + 0.5), y).astype(np.float32)
             quantized = np.trunc(rounded + np.float32(result.zero_point))
         clamped: Array = np.clip(quantized, -128, 127)

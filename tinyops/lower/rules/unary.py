@@ -33,7 +33,7 @@ def function_table(op: Lowering) -> list[Call]:
     return table(op, rules.table(op.view))
 
 
-for _kind in ("ELU", "EXP", "HARD_SWISH", "LOG", "RSQRT", "SQRT"):
+for _kind in ("ELU", "EXP", "GELU", "HARD_SWISH", "LOG", "RSQRT", "SQRT"):
     rule(_kind)(function_table)
 
 
