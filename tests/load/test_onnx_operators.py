@@ -8,6 +8,7 @@ import pytest
 
 from tests.load.onnx_cases import CASES
 from tests.support.onnx_writer import OnnxBuilder, assert_equals_onnx_runtime
+from tinyops.load import load_onnx
 from tinyops.load.onnx import importers
 
 
@@ -17,6 +18,15 @@ def test_equals_onnx_runtime(name: str) -> None:
     builder = OnnxBuilder(opset)
     outputs = make(builder)
     assert_equals_onnx_runtime(builder.build(*(outputs if isinstance(outputs, list) else [outputs])))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("GELU", "hard swish"))])
+def test_functions_that_are_written_out_are_one_operator(name: str) -> None:
+    opset, make = CASES[name]
+    builder = OnnxBuilder(opset)
+    model = load_onnx(builder.build(make(builder)))
+    kinds = [op.kind for op in model.main.ops if op.kind != "EXP"]
+    assert kinds == ["GELU" if name.startswith("GELU") else "HARD_SWISH"]
 
 
 def _kinds() -> Iterator[str]:

@@ -78,7 +78,7 @@ class ImageSettings(FeatureSettings):
         default="rgb", description='order of the three channels of the input: "rgb" or "bgr"; default: "rgb"'
     )
     range: tuple[_Real, _Real] = Field(
-        description="real numbers that the levels 0 and 255 become, as in training: (0, 1), (-1, 1), (0, 255) or others"
+        description="real numbers that the levels 0 and 255 become, as in training: [0, 1], [-1, 1], [0, 255] or others"
     )
     mean: _Real | tuple[_Real, ...] = Field(
         default=0.0,

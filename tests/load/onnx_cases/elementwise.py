@@ -99,6 +99,23 @@ def _gelus() -> None:
             return b.node("Mul", b.node("Mul", total, x), half)
 
         add_case(CASES, f"GELU in order {order}, divided {divide}", gelu)
+    for order in range(4):
+
+        def approximation(b: OnnxBuilder, order: int = order) -> Any:
+            x = b.node("Exp", b.input((2, 5)))
+            half, one, cubic, scale = (b.constant(v, np.float32) for v in (0.5, 1.0, 0.044715, (2 / np.pi) ** 0.5))
+            if order % 2:
+                cube = b.node("Mul", b.node("Pow", x, b.constant(3.0, np.float32)), cubic)
+                tanh = b.node("Tanh", b.node("Mul", b.node("Add", x, cube), scale))
+            else:
+                square = b.node("Mul", cubic, b.node("Mul", x, x))
+                tanh = b.node("Tanh", b.node("Mul", b.node("Mul", scale, x), b.node("Add", one, square)))
+            total = b.node("Add", tanh, one)
+            if order < 2:
+                return b.node("Mul", b.node("Mul", x, half), total)
+            return b.node("Mul", x, b.node("Mul", total, half))
+
+        add_case(CASES, f"GELU by tanh in order {order}", approximation)
     for order in range(3):
 
         def swish(b: OnnxBuilder, order: int = order) -> Any:
@@ -237,6 +254,14 @@ def _constants() -> None:
             b.node("Where", b.node("IsInf", x), b.constant(1.0, np.float32), b.node("Constant", value_float=2.0)),
         )
 
+    def drawn(b: OnnxBuilder) -> Any:
+        lower = b.node("Trilu", b.constant(np.ones((3, 3)), np.float32), b.constant(-1), upper=0)
+        upper = b.node("Trilu", lower)
+        places, values = b.constant([[0, 1], [2, -1]]), b.constant([5, 6], np.float32)
+        rows = b.node("ScatterND", upper, b.constant([[1]]), b.constant([[7, 8, 9]], np.float32))
+        return b.node("Add", b.node("Sub", b.input((3, 3)), lower), b.node("ScatterND", rows, places, values))
+
+    add_case(CASES, "Trilu and ScatterND", drawn)
     add_case(CASES, "Shape to Reshape", reshaped)
     add_case(CASES, "ConstantOfShape, Range, Where, Mod, CumSum, NonZero", filled, 15)
     add_case(CASES, "mask of attention", masked)

@@ -122,5 +122,7 @@ def reduce(g: Builder, kind: str, x: Value, axes: list[int], keep: bool) -> Valu
         if 0 in x.shape:
             g.refuse("reduces a constant without elements")
         g.work(x.data.size)
-        return g.constant(np.asarray(functions[kind](x.data, axis=tuple(axes), keepdims=keep)).astype(x.data.dtype))
+        with np.errstate(all="ignore"):
+            reduced = np.asarray(functions[kind](x.data, axis=tuple(axes), keepdims=keep)).astype(x.data.dtype)
+        return g.constant(reduced)
     return g.op(kind, [x, ints(g, axes)], shape, ReducerAttrs(keep))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from tinyops.graph import Op
 from tinyops.load.onnx.builder import Builder
-from tinyops.load.onnx.value import GeluPart, Value
+from tinyops.load.onnx.value import Array, GeluPart, Value
 from tinyops.ops.gelu import GeluAttrs
 
 _TOLERANCE = 1e-5
+#: Operators of the GELU that is approximated by tanh, and how many of them there may be.
+_TANH_PARTS = {"ADD": np.add, "MUL": np.multiply, "SUB": np.subtract, "TANH": np.tanh}
+_MAX_PARTS = 14
+_POINTS = np.linspace(-4, 4, 33)
 
 
 def single(g: Builder, index: int | None) -> float | None:
@@ -111,6 +116,50 @@ def _hard_swish(g: Builder, x: Value, y: Value) -> Value | None:
     if _shifted_relu6(g, g.producer.get(sigmoid[0])) != y.index:
         return None
     return g.op("HARD_SWISH", [y.index], y.shape)
+
+
+def tanh_gelu(g: Builder, result: Value) -> Value:
+    """GELU in place of its approximation by tanh, whatever the order of the terms: told by its values."""
+    cone = _cone(g, result.index)
+    if not any(op.kind == "TANH" for op in cone.values()):
+        return result
+    expected = 0.5 * _POINTS * (1 + np.tanh(math.sqrt(2 / math.pi) * (_POINTS + 0.044715 * _POINTS**3)))
+    for op in cone.values():
+        for x in op.inputs:
+            if x is None or g.tensors[x].shape != result.shape or g.tensors[x].is_constant:
+                continue
+            found = _evaluated(g, cone, result.index, {x: _POINTS})
+            if found is not None and np.allclose(found, expected, rtol=1e-4, atol=1e-5):
+                return g.op("GELU", [x], result.shape, GeluAttrs(approximate=True))
+    return result
+
+
+def _cone(g: Builder, index: int | None) -> dict[int, Op]:
+    """The operators that may be part of the function that ends in tensor `index`, by what they compute."""
+    found: dict[int, Op] = {}
+    left = [index]
+    while left and len(found) < _MAX_PARTS:
+        t = left.pop(0)
+        op = None if t is None else g.producer.get(t)
+        if op is not None and t is not None and t not in found and op.kind in _TANH_PARTS:
+            found[t] = op
+            left += op.inputs
+    return found
+
+
+def _evaluated(g: Builder, cone: Mapping[int, Op], t: int | None, known: dict[int, Array | None]) -> Array | None:
+    """Tensor `t` as a function of what is `known`, at _POINTS; None where something else comes in."""
+    if t is None or t in known:
+        return None if t is None else known[t]
+    known[t] = None
+    value, op = single(g, t), cone.get(t)
+    if value is not None:
+        known[t] = np.full(_POINTS.shape, value)
+    elif op is not None:
+        operands = [_evaluated(g, cone, i, known) for i in op.inputs]
+        if all(operand is not None for operand in operands):
+            known[t] = _TANH_PARTS[op.kind](*operands)
+    return known[t]
 
 
 def _shifted_relu6(g: Builder, op: Op | None) -> int | None:

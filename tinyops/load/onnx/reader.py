@@ -72,9 +72,10 @@ def _decoded(data: bytes) -> Any:
         ) from error
 
 
-def text(raw: str) -> str:
-    """A name for people: printable ASCII, bounded."""
-    return re.sub(r"[^\x20-\x7e]", "?", raw[: limits.MAX_NAME])
+def text(raw: str | bytes) -> str:
+    """A name for people: printable ASCII, bounded. Protobuf gives bytes where a name is not UTF-8."""
+    short = raw[: limits.MAX_NAME]
+    return re.sub(r"[^\x20-\x7e]", "?", short if isinstance(short, str) else short.decode("utf-8", "replace"))
 
 
 def _fail(what: str, where: str, allowed: str | None = None, hint: str | None = None) -> NoReturn:

@@ -62,7 +62,8 @@ def leaky_relu(g: Builder, node: Node) -> Value:
 def prelu(g: Builder, node: Node) -> Value:
     """A constant slope that broadcasts to the input."""
     x, slope = node.input(0), node.constant(1).astype(np.float32)
-    if np.broadcast_shapes(x.shape, slope.shape) != x.shape:
+    fits = slope.ndim <= x.rank and all(n in (1, m) for n, m in zip(slope.shape[::-1], x.shape[::-1], strict=False))
+    if not fits:
         node.refuse(f"a slope of shape {list(slope.shape)}", f"one that broadcasts to {list(x.shape)}")
     if slope.size == 1:
         return g.op("LEAKY_RELU", [x], x.shape, LeakyReluAttrs(float(slope.reshape(-1)[0])))

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyops.graph import DType
 from tinyops.load.onnx.builder import Builder
+from tinyops.load.onnx.limits import MAX_TENSOR_BYTES
 from tinyops.load.onnx.movement import broadcast
 from tinyops.load.onnx.node import Node
 from tinyops.load.onnx.registry import importer
@@ -112,6 +113,32 @@ def expand(g: Builder, node: Node) -> Value:
     except ValueError:
         node.refuse(f"shape {list(x.shape)} to {node.ints(1)}", "shapes that broadcast")
     return broadcast(g, x, target)
+
+
+@importer("Trilu")
+def triangle(g: Builder, node: Node) -> Value:
+    """Of a constant (a mask)."""
+    data = node.constant(0)
+    k = int(node.constant(1).reshape(-1)[0]) if node.optional(1) is not None else 0
+    if data.ndim < 2 or abs(k) > MAX_TENSOR_BYTES:
+        node.refuse(f"input of shape {list(data.shape)}, k {k}", "two dimensions or more")
+    return g.constant(np.triu(data, k) if node.attr_int("upper", 1) else np.tril(data, k))
+
+
+@importer("ScatterND")
+def scatter(g: Builder, node: Node) -> Value:
+    """Of constants, without a reduction."""
+    node.only("reduction", node.attr_text("reduction", "none"), "none")
+    data, indices, updates = node.constant(0).copy(), node.constant(1), node.constant(2)
+    if indices.dtype.kind not in "iu" or not indices.ndim or not 1 <= indices.shape[-1] <= data.ndim:
+        node.refuse(f"indices of shape {list(indices.shape)} for data of {list(data.shape)}")
+    sizes = data.shape[: indices.shape[-1]]
+    if indices.size and ((indices < -np.array(sizes)) | (indices >= np.array(sizes))).any():
+        node.refuse("an index is out of range", f"within {list(sizes)}")
+    if updates.shape != (*indices.shape[:-1], *data.shape[indices.shape[-1] :]):
+        node.refuse(f"updates of shape {list(updates.shape)}")
+    data[tuple(np.moveaxis(indices, -1, 0))] = updates
+    return g.constant(data)
 
 
 @importer("NonZero")

@@ -63,7 +63,8 @@ def mul(g: Builder, node: Node) -> Value:
 
 
 def product(g: Builder, x: Value, y: Value) -> Value:
-    return patterns.mul(g, x, y) or a.binary(g, "MUL", x, y)
+    found = patterns.mul(g, x, y)
+    return patterns.tanh_gelu(g, a.binary(g, "MUL", x, y)) if found is None else found
 
 
 @importer("Div")
