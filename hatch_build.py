@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 DATA = {
     "boards": {".toml"},
     "firmware": {".c", ".h", ".S", ".ld", ".inc", ".j2", ".md", ".cddl"},
-    "models": {".tflite", ".toml", ".npz"},
+    "models": {".tflite", ".onnx", ".toml", ".npz"},
 }
 
 

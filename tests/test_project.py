@@ -43,7 +43,7 @@ def test_wheel_holds_code_and_data(wheel: Path) -> None:
     data = (
         _shipped("boards", ".toml")
         | _shipped("firmware", ".c", ".h", ".ld", ".S", ".j2")
-        | _shipped("models", ".tflite", ".npz")
+        | _shipped("models", ".tflite", ".onnx", ".npz")
     )
     assert len(data) > 20
     assert code | data | {"tinyops/py.typed"} <= names
@@ -61,6 +61,7 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
         ".inc",
         ".toml",
         ".tflite",
+        ".onnx",
         ".npz",
         ".md",
         ".cddl",

@@ -154,6 +154,8 @@ def _functions() -> Iterator[Case]:
             builder = more.pair(kind, shapes, attributes and attributes(list(Activation)[k]))
             yield Case(f"float_{kind.lower()}_{k}", builder.build()[1])
     yield Case("float_pow", more.pair("POW", ((3, 4, 5), (5,))).build()[1], numpy=True)
+    for kind in more.MASKS:
+        yield Case(f"float_infinite_{kind.lower()}", more.masked(kind).build()[1])
     for k, shapes3 in enumerate((((3, 4), (3, 4), (3, 4)), ((2, 1, 3), (4, 1), (2, 4, 3)), ((1,), (5, 2), (2,)))):
         yield _case(f"select_{k}", test_comparison.select(shapes3))
 

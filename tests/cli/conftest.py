@@ -16,7 +16,7 @@ import pytest
 
 from tinyops.cli import main
 from tinyops.device import route, zig
-from tinyops.device.board import find_board
+from tinyops.device.board import find_board, list_board_files
 from tinyops.device.build import build_firmware
 from tinyops.resources import data_dir
 
@@ -72,6 +72,21 @@ def digits() -> Path:
 @pytest.fixture(scope="session")
 def speakers() -> Path:
     return data_dir("models") / "speakers" / "speakers.tflite"
+
+
+@pytest.fixture
+def small_board(tmp_path: Path) -> Any:
+    """Writes boards/small.toml: the emulated Cortex-M4 with other sizes of memory."""
+
+    def write(flash: int, ram: int) -> str:
+        text = list_board_files()["qemu-cortex-m4"].read_text(encoding="utf-8")
+        for size in (flash, ram):
+            text = text.replace("bytes = 4_194_304", f"bytes = {size}", 1)
+        (tmp_path / "boards").mkdir(exist_ok=True)
+        (tmp_path / "boards" / "small.toml").write_text(text, encoding="utf-8")
+        return "small"
+
+    return write
 
 
 @pytest.fixture

@@ -14,24 +14,9 @@ from typing import Any
 import pytest
 
 from tinyops.device import build
-from tinyops.device.board import find_board, list_board_files
+from tinyops.device.board import find_board
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def small_board(tmp_path: Path) -> Any:
-    """Writes boards/small.toml: the emulated Cortex-M4 with other sizes of memory."""
-
-    def write(flash: int, ram: int) -> str:
-        text = list_board_files()["qemu-cortex-m4"].read_text(encoding="utf-8")
-        for size in (flash, ram):
-            text = text.replace("bytes = 4_194_304", f"bytes = {size}", 1)
-        (tmp_path / "boards").mkdir(exist_ok=True)
-        (tmp_path / "boards" / "small.toml").write_text(text, encoding="utf-8")
-        return "small"
-
-    return write
 
 
 def test_report_is_read_from_the_elf(tinyops: Any, digits: Path, emulator: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,27 @@ def test_a_model_that_cannot_be_fed_is_refused_before_anything_is_written(tinyop
         assert "shape [1, 7, 11] cannot be made of these features" in done.err
         assert not (project / "lib").exists()
         assert not (project / "build" / "host" / "report.json").exists()
+
+
+def test_the_front_end_counts_where_memory_is_checked(tinyops: Tinyops, project: Path, small_board: Any) -> None:
+    tensors = [port.tensor for port in compile_model(project / "copy.tflite", name="copy").program.inputs]
+    features = ModelFeatures.of(load_settings(project / "tinyops.toml"), tensors)
+    assert features.ram_bytes > 2200
+    board = small_board(flash=1 << 20, ram=4096)
+    done = tinyops("build", "-b", board)
+    assert done.code == 1
+    assert f"front end audio-micro {features.ram_bytes:,} B" in done.err
+    assert not (project / "build" / "small").exists()
+    looked = tinyops("inspect", "-b", board)
+    assert "does not fit" in looked.out
+    assert f"RAM {features.ram_bytes:,} B, constants {features.constant_bytes:,} B" in looked.out
+    fit = tinyops("inspect", "-b", board, "--json").json()
+    assert (fit["fit"]["fits"], fit["features"]["ram_bytes"]) == (False, features.ram_bytes)
+    assert fit["fit"]["flash_needed_bytes"] > features.constant_bytes > 1000
+    (project / "tinyops.toml").rename(project / "mine.toml")
+    alone = tinyops("inspect", "copy.tflite", "-b", board)
+    assert (alone.code, "does not fit" in alone.out, "features" in alone.out) == (0, False, False)
+    assert "does not fit" in tinyops("inspect", "copy.tflite", "-b", board, "--features", "mine.toml").out
 
 
 def test_a_device_with_another_front_end(tinyops: Tinyops, project: Path) -> None:

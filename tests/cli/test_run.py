@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 
 from tests.support.tflite_writer import ModelBuilder
+from tinyops.device.board import find_board
+from tinyops.device.build import build_firmware
+from tinyops.device.emulator import QEMU_BYTES, launch
 from tinyops.lower.compile import compile_model
 from tinyops.lower.program import Role
 
@@ -334,6 +337,44 @@ def test_an_interruption_leaves_no_emulator(
     assert "interrupted" in err or number != signal.SIGINT
     assert not any(runs(child) for child in emulators)
     assert not (tmp_path / "y.npy").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_the_emulator_starts(
+    host_build: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """The signal comes after the fork, before anybody knows the process."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        signal.raise_signal(number)
+        return started[-1]
+
+    def end(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, end)
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt), launch(find_board("host"), host_build / "firmware.elf"):
+            pass
+        assert signal.getsignal(number) is end
+    finally:
+        signal.signal(number, before)
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process")
+def test_qemu_cannot_fill_the_memory(host_build: Path, emulator: str, tmp_path: Path) -> None:
+    """One whose tinyops was killed goes on without a line, and takes more and more."""
+    import resource
+
+    elf = build_firmware(host_build / "model.tflite", find_board(emulator), tmp_path / "b", name="digits").elf
+    with launch(find_board(emulator), elf):
+        (found,) = [child for child in children(os.getpid()) if "qemu" in Path(f"/proc/{child}/cmdline").read_text()]
+        assert resource.prlimit(found, resource.RLIMIT_AS) == (QEMU_BYTES, QEMU_BYTES)
 
 
 def test_nobody_reads(tmp_path: Path, digits: Path) -> None:

@@ -76,7 +76,7 @@ def check(path: Path, targets: Sequence[Target] = (HOST, CORTEX_M4)) -> Result:
         if target is CORTEX_M4 and not _fits(program):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            got = _run(program, target, Path(folder), inputs, wanted)
+            got = run_program(program, target, Path(folder), inputs, wanted)
         flat = [output for row in wanted for output in row]
         differing = sum(_differing(g, w) for g, w in zip(got, flat, strict=True))
         if differing:
@@ -142,7 +142,7 @@ def _driver(program: Program, folder: Path, steps: int) -> str:
     )
 
 
-def _run(
+def run_program(
     program: Program, target: Target, folder: Path, inputs: Sequence[Sequence[Array]], like: Sequence[Sequence[Array]]
 ) -> list[Array]:
     """The outputs of the generated C on a target, step after step, flat."""

@@ -298,7 +298,7 @@ def test_arduino(model: Path, tmp_path: Path) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", fields["version"])
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}", fields["name"])
     assert fields["category"] == "Data Processing"  # one of the list in Arduino's library specification
-    assert (tmp_path / "lib" / "src" / fields["includes"]).is_file()
+    assert all((tmp_path / "lib" / "src" / header).is_file() for header in fields["includes"].split(","))
     keywords = (tmp_path / "lib" / "keywords.txt").read_text().splitlines()[1:]
     header = "".join(path.read_text() for path in (tmp_path / "lib" / "src").glob(f"{model.stem}*.h"))
     for line in keywords:

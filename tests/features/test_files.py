@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.features.models import TABLES, make
 from tinyops.errors import UsageError
-from tinyops.features import ModelFeatures
+from tinyops.features import ModelFeatures, files
 from tinyops.features.base import Array, FrontEnd
 from tinyops.features.files import file_inputs, read_raw
 
@@ -83,8 +83,9 @@ def test_audio_arrays(shape: tuple[int, ...], suffix: str, audio: FrontEnd, tmp_
 
 
 @pytest.mark.parametrize("start", ["", "x, y, z\n", "\ufeffax,ay,az\r\n\r\n"])
-def test_csv(start: str, imu: FrontEnd, tmp_path: Path) -> None:
-    rows = samples(3 * 180_000).reshape(-1, 3)
+def test_csv(start: str, imu: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 1 << 12)
+    rows = samples(3 * 2000).reshape(-1, 3)
     text = start + "".join(f"{a}, {b:+d},{c} \n" for a, b, c in rows.tolist())
     (tmp_path / "motion.csv").write_text(text, encoding="utf-8", newline="")
     parts = list(read_raw(tmp_path / "motion.csv", imu))
@@ -288,4 +289,4 @@ def test_pillow_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(UsageError, match="Pillow, which is not installed") as error:
         whole(tmp_path / "x.png", features_of("image").front_end)
-    assert error.value.hint == "pip install pillow"
+    assert error.value.hint == 'pip install "tinyops[images]"'

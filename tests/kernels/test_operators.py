@@ -38,8 +38,8 @@ from tinyops.lower.lowering import ConstantPool, Lowering, rule_of
 from tinyops.lower.program import ArenaRef, Call, ConstantRef, Ref, Role
 from tinyops.ops import check
 from tinyops.ops.base import operator
-from tinyops.ops.l2_normalization import L2NormAttrs
 from tinyops.ops.gelu import GeluAttrs
+from tinyops.ops.l2_normalization import L2NormAttrs
 from tinyops.ops.leaky_relu import LeakyReluAttrs
 from tinyops.ops.movement import DTYPES
 from tinyops.ops.softmax import SoftmaxAttrs

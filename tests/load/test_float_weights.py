@@ -150,11 +150,18 @@ def test_computed_values_of_these_types_are_refused() -> None:
         load_tflite(builder.build()[1])
 
 
-def test_infinite_float16_is_refused() -> None:
+def test_infinite_float16_stays_infinite() -> None:
     builder = ModelBuilder()
     g = builder.graph()
-    g.outputs = (_dequantized(g, (2,), DType.FLOAT16, [1, np.inf]),)
-    with pytest.raises(VerifyError, match="NaN or infinite"):
+    g.outputs = (_dequantized(g, (3,), DType.FLOAT16, [1, np.inf, -np.inf]),)
+    assert Interpreter(load_tflite(builder.build()[1])).run()[0].tolist() == [1, np.inf, -np.inf]
+
+
+def test_float16_that_is_no_number_is_refused() -> None:
+    builder = ModelBuilder()
+    g = builder.graph()
+    g.outputs = (_dequantized(g, (2,), DType.FLOAT16, [1, np.nan]),)
+    with pytest.raises(VerifyError, match="holds NaN"):
         load_tflite(builder.build()[1])
 
 

@@ -49,6 +49,7 @@ from tinyops.ops.l2_normalization import L2NormAttrs
 from tinyops.ops.leaky_relu import LeakyReluAttrs
 from tinyops.ops.mul import MulAttrs
 from tinyops.ops.pool import Pool2DAttrs
+from tinyops.ops.softmax import SoftmaxAttrs
 from tinyops.ops.svdf import STATE
 from tinyops.ops.unidirectional_sequence_lstm import CELL, HIDDEN, INPUT_WEIGHTS
 from tinyops.passes import run_passes
@@ -250,6 +251,33 @@ def extremes_of_special_values(kind: str) -> tuple[ModelBuilder, Array]:
 @pytest.mark.parametrize("kind", ["ARG_MAX", "ARG_MIN", "REDUCE_MAX", "REDUCE_MIN"])
 def test_extremes_of_special_values(kind: str) -> None:
     of_special_values(*extremes_of_special_values(kind))
+
+
+#: Operators by which models mask scores with infinite constants.
+MASKS: dict[str, Any] = {"ADD": AddAttrs(), "MAXIMUM": None, "MINIMUM": None, "SELECT_V2": None}
+
+
+def masked(kind: str, n: int = 4) -> ModelBuilder:
+    """Scores [2, n, n] of which each row has the first ones alone, and a SOFTMAX of them."""
+    builder = ModelBuilder()
+    g = builder.graph()
+    kept = np.tri(n, dtype=bool)
+    x, scores, y = (g.tensor((2, n, n), FLOAT) for _ in range(3))
+    if kind == "SELECT_V2":
+        operands = [g.tensor((n, n), DType.BOOL, data=kept), x, g.tensor((1,), FLOAT, data=[-np.inf])]
+    else:
+        idle = {"ADD": 0, "MAXIMUM": -np.inf, "MINIMUM": np.inf}[kind]
+        mask = np.where(kept, idle, np.inf if kind == "MAXIMUM" else -np.inf)
+        operands = [x, g.tensor((n, n), FLOAT, data=mask)]
+    g.op(kind, operands, [scores], MASKS[kind])
+    g.op("SOFTMAX", [scores], [y], SoftmaxAttrs())
+    g.inputs, g.outputs = (x,), (scores, y)
+    return builder
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_infinite_constants_equal_tflite_micro(kind: str) -> None:
+    assert_same(masked(kind), 1)
 
 
 def test_l2_normalization_of_zeros() -> None:

@@ -7,7 +7,7 @@ import inspect
 import itertools
 import json
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import log2
 from typing import Any
 
@@ -33,6 +33,8 @@ from tinyops.ops import (
     supported,
     window,
 )
+from tinyops.quantize import QuantizationSettings
+from tinyops.quantize.data_settings import DataSettings
 from tinyops.resources import data_dir
 
 _KINDS = ("host", "emulated", "real")
@@ -69,8 +71,9 @@ LIMITS = {
     "CONV_2D": f"{_WEIGHTS}; groups where they divide input and output channels",
     "DEPTHWISE_CONV_2D": f"{_WEIGHTS}; any depth multiplier",
     "FULLY_CONNECTED": (
-        f"{_OPERANDS}; float32 weights and biases may be computed; weights format DEFAULT; scale of an int32 bias off "
-        f"by no more than {fully_connected._BIAS_SCALE_TOLERANCE:g} output steps where the weights have one scale"
+        f"{_OPERANDS}; int4 weights have one scale; float32 weights and biases may be computed; weights format DEFAULT"
+        f"; scale of an int32 bias off by no more than {fully_connected._BIAS_SCALE_TOLERANCE:g} output steps where "
+        "the weights have one scale"
     ),
     "LOGISTIC": (
         f"int8: input scale 2^{log2(logistic._MIN_SCALE):g} to 2^{log2(logistic._MAX_SCALE):g}, {_TO_256TH}; "
@@ -113,7 +116,7 @@ INSTEAD = {
     "FAKE_QUANT": "LiteRT",
     "FLOOR_DIV": "Python's `//`",
     "FLOOR_MOD": "Python's `%`",
-    "GELU": "the C library's `erfc`, and the parts of its approximation in tflite-micro",
+    "GELU": "LiteRT: int8; the C library's `erfc`, and the parts of its approximation in tflite-micro",
     "LOG": "LiteRT",
     "NEG": "the real function",
     "POW": "the C library's `pow`",
@@ -325,6 +328,21 @@ def feature_settings() -> str:
     return "\n\n".join(parts)
 
 
+def quantization_data() -> str:
+    """The settings of the table [data]."""
+    return _settings(DataSettings.model_fields)
+
+
+def quantization_settings() -> str:
+    """What can be asked of the quantizer."""
+    return _settings({k: v for k, v in QuantizationSettings.model_fields.items() if k != "layers"})
+
+
+def _settings(fields: Mapping[str, FieldInfo]) -> str:
+    rows = [(f"`{key}`", _default(field), field.description) for key, field in fields.items()]
+    return _table(("setting", "default", "what it is"), rows)
+
+
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
@@ -341,4 +359,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "boards": boards,
     "features": features,
     "feature_settings": feature_settings,
+    "quantization_data": quantization_data,
+    "quantization_settings": quantization_settings,
 }

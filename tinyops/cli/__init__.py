@@ -12,6 +12,7 @@ from tinyops import __version__
 #: Verb -> its one-line help; the module tinyops.cli.<verb> is imported when the verb is used.
 _VERBS = {
     "inspect": "Show a model: layers, memory plan, what it needs.",
+    "quantize": "Make a float model int8, and say what it cost.",
     "emit": "Write the model as a C library.",
     "build": "Generate code and build firmware for a board.",
     "flash": "Write a firmware image to a board.",

@@ -14,45 +14,60 @@ from tinyops.cli.common import (
     board_option,
     console,
     emit_json,
+    features_option,
     html_option,
     json_option,
     model_argument,
     out,
     plain,
     resolve_board,
+    resolve_features,
     resolve_model,
     say,
     shown,
 )
 from tinyops.cost import estimate_memory
 from tinyops.device.board import Board
-from tinyops.device.report import describe_program, find_warnings
+from tinyops.device.report import describe_features, describe_program, find_warnings
 from tinyops.emit.files import write_file
 from tinyops.emit.html import model_page
 from tinyops.emit.names import identifier
+from tinyops.features import ModelFeatures
 from tinyops.lower.compile import CompiledModel, compile_model
+from tinyops.lower.program import Program
 
 
 @click.command("inspect", short_help="Show a model: layers, memory plan, what it needs.")
 @model_argument
 @board_option
+@features_option
 @click.option("--plan-seconds", type=click.FloatRange(0.1, 600), default=2.0, help="Time bound of the memory planner.")
 @html_option
 @json_option
 def command(
-    model: Path | None, board: str | None, plan_seconds: float, html_to: Path | None, json_to: str | None
+    model: Path | None,
+    board: str | None,
+    features: Path | None,
+    plan_seconds: float,
+    html_to: Path | None,
+    json_to: str | None,
 ) -> None:
     """Show what MODEL holds and what it needs: inputs, outputs, layers, MACs, weights, arena, state.
 
-    With --board also whether it fits there. Nothing is built.
+    With --board also whether it fits there, with the front end of [features] or --features. Nothing is built.
     """
     path, project = resolve_model(model)
     chosen = resolve_board(board, project) if board or (project and project.board) else None
+    settings = resolve_features(path, features, project)
     with console.status(f"reading {plain(path.name)}"):
         compiled = compile_model(path, name=identifier(path.stem), seconds=plan_seconds)
-    result = describe_program(compiled.program)
+    program = compiled.program
+    front_end = ModelFeatures.of(settings, [port.tensor for port in program.inputs]) if settings else None
+    result = describe_program(program)
+    if front_end is not None:
+        result["features"] = describe_features(front_end)
     if chosen is not None:
-        result["fit"] = _fit(compiled, chosen)
+        result["fit"] = _fit(program, chosen, front_end)
     result["warnings"] = find_warnings(result, chosen.processor.features if chosen else None)
     if html_to is not None:
         write_file(html_to, model_page(result))
@@ -64,8 +79,8 @@ def command(
         say(f"page: {plain(shown(html_to))}")
 
 
-def _fit(compiled: CompiledModel, board: Board) -> dict[str, Any]:
-    need = estimate_memory(compiled.program)
+def _fit(program: Program, board: Board, front_end: ModelFeatures | None) -> dict[str, Any]:
+    need = estimate_memory(program, front_end)
     flash = board.flash.bytes if board.flash else None
     ram = board.ram.bytes if board.ram else None
     return {
@@ -85,6 +100,13 @@ def _print(compiled: CompiledModel, result: dict[str, Any]) -> None:
         for port in result["model"][kind]:
             quantized = f"scale {port['scale']:.6g}, zero point {port['zero_point']}" if port["scale"] else ""
             say(f"  {kind[:-1]:7}{port['dtype']}{escape(str(port['shape']))}  {quantized}".rstrip())
+    if features := result.get("features"):
+        step = f"{features['raw_dtype']}{escape(str(features['raw_shape']))}"
+        say(
+            f"  features {features['settings']['kind']}: a step is {step}, {features['first_steps']:,} for the first "
+            f"inference, then {features['next_steps']:,}; "
+            f"RAM {features['ram_bytes']:,} B, constants {features['constant_bytes']:,} B"
+        )
     out.print(_layers(result["layers"]))
     memory = result["memory"]
     proven = "proven optimal" if result["plan"]["optimal"] else f"{100 * result['plan']['gap']:.1f} % above the bound"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyops.errors import TinyopsError
+from tinyops.features import ModelFeatures
 from tinyops.lower.program import Program
 
 #: Smallest firmware (CoAP server, driver, start-up code) and its static RAM and stack, in bytes; the linked
@@ -23,16 +24,23 @@ class Footprint:
     ram_parts: tuple[tuple[str, int], ...]
 
 
-def estimate_memory(program: Program) -> Footprint:
-    """What the program needs at least: constants and firmware in flash; arena, state and firmware in RAM."""
+def estimate_memory(program: Program, features: ModelFeatures | None = None) -> Footprint:
+    """What the program needs at least: constants and firmware in flash; arena, state and firmware in RAM.
+
+    With `features` also the tables and buffers of that front end.
+    """
     flash_parts = [(f"constant {c.name} ({c.role})", c.nbytes) for c in program.constants]
     flash_parts.append(("firmware", _FIRMWARE_FLASH))
+    if features is not None:
+        flash_parts.append((f"tables of the front end {features.kind}", features.constant_bytes))
     ram_parts = live_at_peak(program)
     ram_parts += [(f"state {s.name}", s.nbytes) for s in program.states]
     ram_parts.append(("firmware", _FIRMWARE_RAM))
+    if features is not None:
+        ram_parts.append((f"front end {features.kind}", features.ram_bytes))
     return Footprint(
-        flash_bytes=program.constant_bytes() + _FIRMWARE_FLASH,
-        ram_bytes=program.arena_bytes + program.state_bytes + _FIRMWARE_RAM,
+        flash_bytes=program.constant_bytes() + _FIRMWARE_FLASH + (features.constant_bytes if features else 0),
+        ram_bytes=program.arena_bytes + program.state_bytes + _FIRMWARE_RAM + (features.ram_bytes if features else 0),
         flash_parts=tuple(sorted(flash_parts, key=lambda part: -part[1])),
         ram_parts=tuple(sorted(ram_parts, key=lambda part: -part[1])),
     )
@@ -49,9 +57,15 @@ def live_at_peak(program: Program) -> list[tuple[str, int]]:
     return max(live, key=lambda blocks: sum(size for _, size in blocks), default=[])
 
 
-def refuse_misfit(program: Program, board: str, flash_bytes: int | None, ram_bytes: int | None) -> None:
+def refuse_misfit(
+    program: Program,
+    board: str,
+    flash_bytes: int | None,
+    ram_bytes: int | None,
+    features: ModelFeatures | None = None,
+) -> None:
     """Raise TinyopsError, with the numbers and the three largest causes, when the program cannot fit."""
-    need = estimate_memory(program)
+    need = estimate_memory(program, features)
     checks = (
         ("flash", need.flash_bytes, flash_bytes, need.flash_parts),
         ("RAM", need.ram_bytes, ram_bytes, need.ram_parts),

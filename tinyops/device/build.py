@@ -78,9 +78,8 @@ def build_firmware(
     compiled = compile_model(source, name=name, seconds=seconds)
     program = compiled.program
     front_end = ModelFeatures.of(features, [port.tensor for port in program.inputs]) if features else None
-    refuse_misfit(
-        program, board.name, board.flash.bytes if board.flash else None, board.ram.bytes if board.ram else None
-    )
+    flash, ram = (None if memory is None else memory.bytes for memory in (board.flash, board.ram))
+    refuse_misfit(program, board.name, flash, ram, front_end)
     toolchain = find_toolchain(board.toolchain)
     firmware = firmware_sources(board, features=front_end is not None)
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,11 @@ from tinyops.device.link.transport import Console
 from tinyops.device.route import find_emulator
 from tinyops.errors import DeviceError, UsageError
 
+if sys.platform == "linux":
+    import resource
+
 _SIMULATOR = "tinyops.device.simulator"
+QEMU_BYTES = 3 << 30  # address space; it takes 1.3 GiB
 _SHOWN = 2000  # characters of a program's messages
 
 
@@ -36,17 +41,40 @@ def launch(board: Board, image: Path, *, console: Console | None = None) -> Iter
     if not image.is_file():
         raise UsageError("is not there", where=str(image), hint="tinyops build")
     with tempfile.TemporaryFile() as messages:
-        process, connect = _start(board, image, messages)
+        process: subprocess.Popen[bytes] | None = None
         client: DeviceClient | None = None
         try:
+            with _signals_deferred():
+                process, connect = _start(board, image, messages)
             client = DeviceClient(connect, where=f"board {board.name}", console=console)
             yield client
         except DeviceError as error:
+            if process is None:
+                raise
             raise _explained(error, board, process, client, messages) from error
         finally:
-            _kill(process)
+            if process is not None:
+                _kill(process)
             if client is not None:
                 client.close()
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Signals that unwind the stack wait for the end of the block: a process that was started is known by then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handled = [number for number in signal.valid_signals() if callable(signal.getsignal(number))]
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _start(board: Board, image: Path, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
@@ -76,7 +104,9 @@ def _start_qemu(
     with theirs:
         command = [str(program), *board.emulator.args, *_line(board, theirs.fileno()), "-device", _loader(board, image)]
         try:
-            return _spawn(command, board, messages, keep=theirs.fileno()), socket_stream(ours)
+            process = _spawn(command, board, messages, keep=theirs.fileno())
+            _limit_memory(process)
+            return process, socket_stream(ours)
         except BaseException:
             ours.close()
             raise
@@ -129,6 +159,13 @@ def _spawn(
         raise DeviceError(
             f"{command[0]} cannot be started: {error.strerror}", where=f"board {board.name}", hint="tinyops build"
         ) from error
+
+
+def _limit_memory(process: subprocess.Popen[bytes]) -> None:
+    """Where this process is killed and cannot kill QEMU, that has lost its line and takes memory without end."""
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (QEMU_BYTES, QEMU_BYTES))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

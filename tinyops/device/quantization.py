@@ -6,7 +6,6 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tinyops.emit.golden import random_inputs
 from tinyops.emit.names import identifier
 from tinyops.errors import ModelError, TinyopsError, UsageError
 from tinyops.features import FeatureSettings
-from tinyops.graph import DType, Model, OpView
+from tinyops.graph import DType, Model
 from tinyops.load import load_model, load_tflite, read_model_file
 from tinyops.lower.lowering import lower
 from tinyops.lower.program import Program
@@ -50,10 +49,10 @@ class QuantizedFile:
     report: dict[str, Any]
 
 
-def load_float_model(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
+def load_float_model(path: Path, shapes: Mapping[str, Sequence[int]] | None = None, *, portable: bool = True) -> Model:
     """A model as it is quantized: after the passes, channels last; one that is quantized already as it is."""
     model = run_passes(load_model(path, shapes))
-    return prepare(model) if has_floats(model) else model
+    return prepare(model, portable) if has_floats(model) else model
 
 
 def has_floats(model: Model) -> bool:
@@ -98,7 +97,6 @@ def quantize_file(
     `tflite_micro` compares what was made with TFLite Micro too. TinyopsError where the model, the data or the target
     do not allow it, or a comparison fails.
     """
-    check_layers(model, settings)
     kept = _kept_float(model, settings)
     if kept and board is not None:
         _refuse_float(kept, board)
@@ -124,21 +122,6 @@ def quantize_file(
     report["notes"] = _notes(model)
     report["warnings"] += _warnings(program, problem, board)
     return QuantizedFile(written, report)
-
-
-def check_layers(model: Model, settings: QuantizationSettings) -> None:
-    """UsageError for a pattern of `settings.layers` that names no operator."""
-    views = list(model.main.views())
-    for pattern in settings.layers:
-        if not any(_names(view, pattern) for view in views):
-            known = [view.name for view in views if view.kind not in ("READ_STATE", "WRITE_STATE")]
-            more = ", ..." if len(known) > 20 else ""
-            raise UsageError(f"no layer is named {pattern!r:.80}", allowed=", ".join(known[:20]) + more)
-
-
-def _names(view: OpView, pattern: str) -> bool:
-    names = (view.name, *(tensor.name for tensor in view.outputs))
-    return any(name == pattern or fnmatchcase(name, pattern) for name in names)
 
 
 def _kept_float(model: Model, settings: QuantizationSettings) -> list[str]:

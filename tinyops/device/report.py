@@ -52,7 +52,7 @@ def describe_program(program: Program) -> dict[str, Any]:
 
 
 def describe_features(features: ModelFeatures) -> dict[str, Any]:
-    """The front end: its settings as in tinyops.toml, what a step is, and the steps that inferences need."""
+    """The front end: its settings as in tinyops.toml, what a step is, the steps that inferences need, its memory."""
     front_end = features.front_end
     return {
         "settings": features.settings.model_dump(mode="json", exclude_none=True),
@@ -63,6 +63,8 @@ def describe_features(features: ModelFeatures) -> dict[str, Any]:
         "every": features.every,
         "first_steps": features.first_steps,
         "next_steps": features.next_steps,
+        "constant_bytes": features.constant_bytes,
+        "ram_bytes": features.ram_bytes,
     }
 
 

@@ -6,6 +6,7 @@ Files are taken for hostile: sizes are bounded, nothing is unpickled, and only a
 from __future__ import annotations
 
 import re
+import shlex
 import wave
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -110,7 +111,7 @@ def _read_wav(path: Path, front_end: FrontEnd) -> Iterator[Array]:
                 f"holds {found[0]} bits, {found[1]} channel{'s' * (found[1] != 1)}, {found[2]:,} Hz",
                 where=where,
                 allowed=allowed,
-                hint=f"ffmpeg -i {path.name} -ac 1 -ar {rate} -c:a pcm_s16le out.wav",
+                hint=f"ffmpeg -i {shlex.quote(str(path))} -ac 1 -ar {rate} -c:a pcm_s16le out.wav",
             )
         yield from _in_steps(_wav_parts(sound, where), front_end)
 
@@ -214,7 +215,7 @@ def _read_picture(path: Path, front_end: FrontEnd) -> Iterator[Array]:
     try:
         from PIL import Image
     except ImportError as error:
-        hint = "pip install pillow"
+        hint = 'pip install "tinyops[images]"'
         raise UsageError("pictures are read with Pillow, which is not installed", where=where, hint=hint) from error
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:

@@ -80,6 +80,21 @@ class ModelFeatures:
         """Frames that an input has in common with the one before."""
         return max(0, self.frames - self.every)
 
+    @property
+    def constant_bytes(self) -> int:
+        """Tables of the C front end."""
+        fields = self.front_end.c_config().fields.values()
+        return sum(table.nbytes for table in fields if isinstance(table, np.ndarray))
+
+    @property
+    def ram_bytes(self) -> int:
+        """Of one stream in C, without the few counters beside its buffers and its window of frames."""
+        front_end = self.front_end
+        values = int(np.prod(front_end.frame_shape))
+        buffers = sum(np.dtype(b.dtype).itemsize * b.length for b in front_end.c_config().buffers.values())
+        frame = values * front_end.frame_dtype.itemsize if self.quantization else 0
+        return buffers + frame + (self.tensor.nbytes if self.overlap else 0)
+
     def stream(self) -> Stream:
         """A new stream."""
         return Stream(self)

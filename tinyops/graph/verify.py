@@ -99,8 +99,8 @@ def _tensor_rule(tensor: Tensor) -> str | None:
         return "constant data has another shape or dtype than the tensor"
     if tensor.data is None and tensor.dtype in _CONSTANTS_ONLY:
         return f"dtype {tensor.dtype} is for constants only"
-    if tensor.data is not None and tensor.dtype in _FLOATS and not np.isfinite(tensor.data).all():
-        return "constant data is NaN or infinite"
+    if tensor.data is not None and tensor.dtype in _FLOATS and np.isnan(tensor.data).any():
+        return "constant data holds NaN"
     if tensor.quantization is not None:
         return _quantization_rule(tensor, tensor.quantization)
     return None

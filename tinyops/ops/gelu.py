@@ -1,4 +1,5 @@
-"""GELU: int8 by float32 arithmetic when the table is made, and float32; x times the normal distribution's cumulative function of x, or its approximation with tanh.
+"""GELU: x times the normal distribution's cumulative function of x, or its approximation with tanh; float32, and int8
+by a table that float32 arithmetic makes.
 
 TFLite Micro has no GELU; source of both: kernels/internal/reference/gelu.h of TensorFlow Lite.
 """

@@ -73,5 +73,7 @@ class Interpreter:
         rules = operator(view.kind)
         if rules is None:
             raise ModelError("is not supported", where=f"operator {view.name} ({view.kind})")
-        for index, result in zip(view.op.outputs, rules.reference(view, values), strict=True):
+        with np.errstate(all="ignore"):  # infinity and NaN are values like others
+            results = rules.reference(view, values)
+        for index, result in zip(view.op.outputs, results, strict=True):
             self.tensors[index] = np.ascontiguousarray(result)

@@ -22,7 +22,7 @@ class WeightRule:
 
     values: int = 0
     weights: int = 1
-    bias: int = 2
+    bias: int | None = 2
     axis: int = 0
     per_channel: bool = True
 
@@ -33,7 +33,10 @@ class QuantizationRule:
 
     `shared`: all of them, inputs and outputs, have one scale and zero point. `clamps`: besides, values of the input
     beyond the output's range change nothing. `outputs`: (scale, zero point) of the outputs, per dtype. `int8`:
-    positions of inputs that are int8 with activations of 16 bits too.
+    positions of inputs that are int8 with activations of 16 bits too. `refused`: why the operator cannot be quantized.
+
+    Of recurrent operators: `gates` are further weights, `joined` the inputs and outputs that have one scale, and
+    `cells` pairs of an input and an output that are int16 with one scale that is a power of two.
     """
 
     shared: bool = False
@@ -41,6 +44,14 @@ class QuantizationRule:
     outputs: Mapping[DType, tuple[float, int]] = field(default_factory=dict)
     weights: WeightRule | None = None
     int8: tuple[int, ...] = ()
+    refused: str | None = None
+    gates: tuple[WeightRule, ...] = ()
+    joined: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    cells: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def all_weights(self) -> tuple[WeightRule, ...]:
+        return self.gates if self.weights is None else (self.weights, *self.gates)
 
 
 FREE = QuantizationRule()

@@ -16,6 +16,7 @@ from tinyops.graph import DType, OpView, Tensor
 from tinyops.ops.base import Activation, Array, Operator
 from tinyops.ops.fixed_point import dtype_range, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
 from tinyops.ops.float32 import activate, is_float, matmul
+from tinyops.ops.quantization import QuantizationRule
 from tinyops.ops.weights import exact_matmul
 
 VALUES, FEATURE, TIME, BIAS, STATE = range(5)
@@ -55,6 +56,7 @@ class Svdf(Operator):
     kind = "SVDF"
     attrs = SvdfAttrs
     options = "SVDFOptions"
+    quantization = QuantizationRule(refused="no ranges of its inner tensors are calibrated")
     versions = range(1, 5)
     variables = (STATE,)
 

@@ -27,6 +27,7 @@ from tinyops.ops.fixed_point import (
     wrap32,
 )
 from tinyops.ops.float32 import is_float, matmul
+from tinyops.ops.quantization import QuantizationRule, WeightRule
 from tinyops.ops.sigmoid_int16 import sigmoid_int16, tanh_int16
 from tinyops.ops.weights import check_int64_requantization, exact_matmul, int64_reach
 
@@ -109,6 +110,15 @@ class UnidirectionalSequenceLstm(Operator):
     kind = "UNIDIRECTIONAL_SEQUENCE_LSTM"
     attrs = UnidirectionalSequenceLstmAttrs
     options = "UnidirectionalSequenceLSTMOptions"
+    quantization = QuantizationRule(
+        gates=tuple(
+            WeightRule(values=values, weights=first + k, bias=None if bias is None else bias + k, per_channel=False)
+            for values, first, bias in ((VALUES, INPUT_WEIGHTS, BIASES), (HIDDEN, RECURRENT_WEIGHTS, None))
+            for k in range(4)
+        ),
+        joined=((HIDDEN,), (0, 1)),
+        cells=((CELL, 2),),
+    )
     versions = range(1, 5)
     variables = (HIDDEN, CELL)
     intermediates = True

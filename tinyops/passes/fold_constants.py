@@ -37,7 +37,8 @@ def _fold(graph: Graph) -> Graph:
                 allowed=f"up to {MAX_FOLDED_BYTES:,} bytes",
             )
         view = OpView(op, dataclasses.replace(graph, tensors=tuple(tensors)))
-        values = definition.reference(view, [None if t is None else t.data for t in inputs])
+        with np.errstate(all="ignore"):  # as the interpreter
+            values = definition.reference(view, [None if t is None else t.data for t in inputs])
         for index, value in zip(op.outputs, values, strict=True):
             tensor = tensors[index]
             data = np.ascontiguousarray(value, dtype=tensor.dtype.numpy).reshape(tensor.shape)

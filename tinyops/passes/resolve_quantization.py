@@ -269,6 +269,8 @@ class _Resolver:
         ):
             return None
         value = float(tensor.data.reshape(-1)[0])
+        if not np.isfinite(value):
+            return None
         scale = float(np.float32(abs(value) / 127)) or 1.0
         integer = np.full(tensor.shape, 0 if value == 0 else np.copysign(127, value), dtype=np.int8)
         return self._add(Tensor(tensor.name, DType.INT8, tensor.shape, Quantization((scale,), (0,)), integer))

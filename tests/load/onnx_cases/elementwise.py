@@ -246,6 +246,12 @@ def _constants() -> None:
         weights = b.node("Softmax", scores, axis=-1)
         return b.node("Where", b.node("IsNaN", weights), b.constant(0.0, np.float32), weights)
 
+    def added_mask(b: OnnxBuilder) -> Any:
+        mask = b.constant(np.where(np.tri(3) > 0, 0, -np.inf), np.float32)
+        scores = b.node("Add", b.input((2, 3, 3)), mask)
+        low = b.node("Min", scores, b.constant(np.inf, np.float32))
+        return b.node("Softmax", low, axis=-1)
+
     def constant_nodes(b: OnnxBuilder) -> Any:
         x = b.node("Mul", b.input((2, 3)), b.node("Constant", value_floats=[1.0, 2.0, 3.0]))
         return b.node(
@@ -265,6 +271,7 @@ def _constants() -> None:
     add_case(CASES, "Shape to Reshape", reshaped)
     add_case(CASES, "ConstantOfShape, Range, Where, Mod, CumSum, NonZero", filled, 15)
     add_case(CASES, "mask of attention", masked)
+    add_case(CASES, "mask of attention, added", added_mask)
     add_case(CASES, "Constant", constant_nodes)
 
 

@@ -30,6 +30,7 @@ def feature_context(features: ModelFeatures) -> dict[str, Any]:
     length = int(np.prod(front_end.raw_shape))
     return {
         "config": front_end.c_config(),
+        "constant_bytes": features.constant_bytes,
         "every": features.every,
         "first_steps": features.first_steps,
         "frame_ctype": dtype_ctype(front_end.frame_dtype),
@@ -39,6 +40,7 @@ def feature_context(features: ModelFeatures) -> dict[str, Any]:
         "next_steps": features.next_steps,
         "overlap": features.overlap,
         "quantization": features.quantization,
+        "ram_bytes": features.ram_bytes,
         "raw_ctype": dtype_ctype(front_end.raw_dtype),
         "raw_dtype": front_end.raw_dtype,
         "raw_shape": front_end.raw_shape,

@@ -95,6 +95,8 @@ def _flash(report: Mapping[str, Any]) -> list[Part]:
         Part("weights, biases and data", model, "tensor"),
         Part("requantization and tables", sizes["requantization"] + sizes["table"], "output"),
     ]
+    if features := report.get("features"):
+        parts.append(Part("front end", features["constant_bytes"], "input"))
     if fit := report.get("fit"):
         parts.append(Part("firmware, at least", fit["flash_needed_bytes"] - sum(p.size for p in parts), "scratch"))
     return parts
@@ -103,6 +105,8 @@ def _flash(report: Mapping[str, Any]) -> list[Part]:
 def _ram(report: Mapping[str, Any]) -> list[Part]:
     memory, fit = report["memory"], report.get("fit")
     parts = [Part("arena", memory["arena_bytes"], "tensor"), Part("state", memory["state_bytes"], "state")]
+    if features := report.get("features"):
+        parts.append(Part("front end", features["ram_bytes"], "input"))
     used = sum(part.size for part in parts)
     if "ram_bytes" in memory:
         stack = memory["ram_sections"].get(".stack", 0)

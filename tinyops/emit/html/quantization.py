@@ -84,7 +84,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A proportion with its interval, all as x in a picture of 700."""
+    """A proportion with its interval, all as x in a picture of 440."""
 
     name: str
     value: float
@@ -217,11 +217,11 @@ def _spans(accuracy: Mapping[str, Any] | None) -> tuple[list[Span], list[tuple[f
     ]
     low = min(one["interval"][0] for _, one, _ in found)
     high = max(one["interval"][1] for _, one, _ in found)
-    step = next(s for s in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / s <= 7 or s == 0.2)
+    step = next(s for s in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / s <= 4 or s == 0.2)
     first, last = math.floor(low / step) * step, math.ceil(high / step) * step
 
     def x(value: float) -> float:
-        return float(80 + 590 * (value - first) / max(last - first, 1e-9))
+        return float(78 + 340 * (value - first) / max(last - first, 1e-9))
 
     spans = [
         Span(

@@ -15,7 +15,6 @@ from tinyops.load.onnx.limits import MAX_CONSTANT_BYTES, MAX_FOLDING, MAX_OPS, M
 from tinyops.load.onnx.value import HELD_AS, Array, Stored, Value
 from tinyops.ops.base import NoAttrs, operator
 
-_FLOAT32 = np.finfo(np.float32)
 _INT32 = np.iinfo(np.int32)
 
 
@@ -96,12 +95,10 @@ class Builder:
             low, high = int(data.min()), int(data.max())
             if low < _INT32.min or high > _INT32.max:
                 self.refuse(f"constant {value.name} holds {low} to {high}", "values of int32")
-        if data.dtype.kind == "f":
-            if np.isnan(data).any():
-                self.refuse(f"constant {value.name} holds NaN", "finite numbers")
-            # Infinite masks of attention: the largest numbers do the same.
-            data = np.clip(data, _FLOAT32.min, _FLOAT32.max)
-        return np.asarray(data, dtype=value.dtype.numpy, order="C")
+        if data.dtype.kind == "f" and np.isnan(data).any():
+            self.refuse(f"constant {value.name} holds NaN", "numbers, infinity among them")
+        with np.errstate(over="ignore"):  # a double beyond float32 is infinite
+            return np.asarray(data, dtype=value.dtype.numpy, order="C")
 
     def annotated(self, value: Value, quantization: Quantization) -> int:
         """A constant float32 tensor whose values lie on that grid, which the pass resolve_quantization looks for."""
