@@ -125,7 +125,8 @@ class Network:
         scaled = self.binary("MUL", normal, self.constant(self.rng.uniform(0.5, 1.5, depth)))
         return self.binary("ADD", scaled, self.constant(self.normal(depth, scale=0.1)))
 
-    def attention(self, x: int, heads: int) -> int:
+    def attention(self, x: int, heads: int, mask: Callable[[int], int] | None = None) -> int:
+        """`mask` gets the scores and returns the masked ones."""
         n, length, depth = self.shape(x)
         size = depth // heads
 
@@ -134,7 +135,8 @@ class Network:
 
         q, k, v = (split(self.dense(x, depth, keep=True)) for _ in range(3))
         scores = self.op("BATCH_MATMUL", [q, k], (n, heads, length, length), adj_y=True)
-        weights = self.softmax(self.binary("MUL", scores, self.constant([size**-0.5])))
+        scores = self.binary("MUL", scores, self.constant([size**-0.5]))
+        weights = self.softmax(scores if mask is None else mask(scores))
         mixed = self.op("BATCH_MATMUL", [weights, v], (n, heads, length, size))
         return self.dense(self.reshape(self.transpose(mixed, 0, 2, 1, 3), n, length, depth), depth, keep=True)
 

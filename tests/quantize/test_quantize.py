@@ -360,6 +360,38 @@ def test_gelu_stays_whole_where_tflite_micro_does_not_matter() -> None:
     assert finer > coarser > 35
 
 
+@pytest.mark.parametrize("kind", ["ADD", "SELECT_V2"])
+@pytest.mark.parametrize("value", [-1e9, -np.inf, float(np.finfo(np.float32).min)])
+def test_attention_keeps_its_bits_for_the_scores_that_are_not_masked(kind: str, value: float) -> None:
+    """Two layers share a causal mask."""
+    net = Network((1, 6, 16), seed=6)
+    future = np.triu(np.ones((6, 6), bool), 1)
+    if kind == "ADD":
+        constant = net.constant(np.where(future, value, 0.0))
+    else:
+        constant, condition = net.constant([value]), net.constant(future, DType.BOOL)
+
+    def mask(scores: int) -> int:
+        if kind == "ADD":
+            return net.binary("ADD", scores, constant)
+        return net.op("SELECT_V2", [condition, constant, scores], net.shape(scores))
+
+    x = net.inputs[0]
+    for _ in range(2):
+        x = net.binary("ADD", x, net.attention(net.layer_norm(x), 2, mask))
+    net.outputs(x)
+    model, samples = net.model(), net.samples(24)
+    result = quantize(model, samples, _QUICK)
+    before, after = Interpreter(model), Interpreter(result.source)
+    for sample in samples[:4]:
+        np.testing.assert_allclose(after.run(*sample)[0], before.run(*sample)[0], atol=0.01)
+    _assert_same_as_oracle(result.model, samples[:4])
+    scores = [view.input(0) for view in result.model.main.views() if view.kind == "SOFTMAX"]
+    assert len(scores) == 2
+    assert all(tensor.scale < 0.2 for tensor in scores)
+    assert _sensitivity(result, samples).outputs[0].sqnr > 25
+
+
 def test_source_is_left_as_it_is() -> None:
     model = cnn().model()
     before = [None if t.data is None else t.data.copy() for t in model.main.tensors]

@@ -26,7 +26,7 @@ if sys.platform == "linux":
     import resource
 
 _SIMULATOR = "tinyops.device.simulator"
-QEMU_BYTES = 3 << 30  # address space; it takes 1.3 GiB
+QEMU_BYTES = 5 << 30  # address space; it takes 1.3 GiB, and 2 more for the memory of an MPS3
 _SHOWN = 2000  # characters of a program's messages
 
 

@@ -25,22 +25,24 @@ def prepare(model: Model, portable: bool = True) -> Model:
     """Constants and batch normalization folded, activations fused, what training learned at the tensors.
 
     With `portable` operators that TFLite Micro lacks are replaced. A float32 tensor of the result has a quantization
-    where FAKE_QUANT, QUANTIZE or DEQUANTIZE gave it one. Raises UsageError where there is nothing to quantize, and
-    ModelError for an infinite constant.
+    where FAKE_QUANT, QUANTIZE or DEQUANTIZE gave it one. Raises UsageError where there is nothing to quantize.
     """
     if not any(tensor.dtype is DType.FLOAT32 for tensor in model.main.tensors):
         raise UsageError("the model has no float32 tensors: it is quantized already", where=f"model {model.name}")
     parts: Pass = decompose if portable else decompose_finer
     ours = (parts, fold_batch_norm, fuse_activation, _mean_of_whole_images, _learned, prune)
-    result = run_passes(model, (*passes_for(model), *ours))
-    for tensor in result.main.tensors:
+    return run_passes(model, (*passes_for(model), *ours))
+
+
+def refuse_infinity(model: Model) -> None:
+    """ModelError for an infinite constant that an operator reads."""
+    for tensor in (model.main.tensors[t] for t in model.main.consumers):
         if tensor.data is not None and tensor.data.dtype.kind == "f" and np.isinf(tensor.data).any():
             raise ModelError(
                 "the constant holds infinity, which no integer stands for",
                 where=f"tensor {tensor.name}",
-                allowed="finite numbers; of a mask before a softmax, a number below all scores such as -100",
+                allowed="finite numbers; infinity only in a mask, added or selected right before a softmax",
             )
-    return result
 
 
 def as_prepared(model: Model, source: Model, samples: Samples) -> Samples:

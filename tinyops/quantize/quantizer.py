@@ -12,8 +12,9 @@ from tinyops.quantize.budget import fit_budget
 from tinyops.quantize.calibrate import Progress, Samples, calibrate, silent
 from tinyops.quantize.convert import convert
 from tinyops.quantize.equalize import equalize
+from tinyops.quantize.masks import bound_masks
 from tinyops.quantize.observer import Observer
-from tinyops.quantize.prepare import as_prepared, prepare
+from tinyops.quantize.prepare import as_prepared, prepare, refuse_infinity
 from tinyops.quantize.ranges import Range, find_range
 from tinyops.quantize.reconstruct import reconstruct
 from tinyops.quantize.result import QuantizationResult, TensorResult
@@ -38,6 +39,8 @@ def quantize(
     source = prepare(model, settings.portable)
     _check_layers(source, settings)
     samples = as_prepared(model, source, samples)
+    source = bound_masks(source, samples, settings, progress)
+    refuse_infinity(source)
     if settings.equalize:
         source = equalize(source, samples, settings.per_channel_dense, settings.refine_samples, progress)
     if settings.weight_budget is not None:
