@@ -318,12 +318,12 @@ def test_one_scale_is_not_forced_on_unlike_inputs_of_a_concatenation() -> None:
     assert min(o.sqnr for o in _sensitivity(result, net.samples(16)).outputs) > 25
 
 
-@pytest.mark.parametrize("kind", ["GELU", "SQUARE", "ADD_N", "POW", "DIV", "DIV by a constant", "DIV by SQRT"])
+@pytest.mark.parametrize("kind", ["GELU", "NEG", "SQUARE", "ADD_N", "POW", "DIV", "DIV by a constant", "DIV by SQRT"])
 def test_operators_in_parts(kind: str) -> None:
     """Without an integer kernel, or with one that is worse; the float32 results stay what they were."""
     net = Network((1, 40), (1, 40), seed=1)
     x, y = net.inputs
-    if kind in ("GELU", "SQUARE"):
+    if kind in ("GELU", "NEG", "SQUARE"):
         result = net.binary("ADD", net.unary(kind, x), y)
     elif kind == "ADD_N":
         result = net.op("ADD_N", [x, y, net.constant(net.normal(1, 40)), x], (1, 40))

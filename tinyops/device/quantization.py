@@ -21,6 +21,7 @@ from tinyops.graph import DType, Model
 from tinyops.load import load_model, load_tflite, read_model_file
 from tinyops.lower.lowering import lower
 from tinyops.lower.program import Program
+from tinyops.ops.base import operator
 from tinyops.passes import input_permutation, output_permutation, run_passes
 from tinyops.quantize import QuantizationSettings, quantize
 from tinyops.quantize.calibrate import Progress, silent
@@ -75,7 +76,7 @@ def write_quantized(path: Path, model: Model, *, tflite_micro: bool = False) -> 
         "memory": None if program is None else _memory(program),
         "verification": verification,
         "notes": ["it is quantized already: ranges are those of the file", *_notes(model)],
-        "warnings": _warnings(program, problem, None),
+        "warnings": _not_in_micro(model) + _warnings(program, problem, None),
     }
     return QuantizedFile(written, report)
 
@@ -120,7 +121,7 @@ def quantize_file(
     report["memory"] = None if program is None else _memory(program)
     report["board"] = None if board is None else board.name
     report["notes"] = _notes(model)
-    report["warnings"] += _warnings(program, problem, board)
+    report["warnings"] += _not_in_micro(result.model) + _warnings(program, problem, board)
     return QuantizedFile(written, report)
 
 
@@ -181,6 +182,17 @@ def _notes(model: Model) -> list[str]:
                     f"{what} {tensor.name} is {list(tensor.shape)}, channels last; the ONNX file has them first"
                 )
     return found
+
+
+def _not_in_micro(model: Model) -> list[str]:
+    """What TFLite Micro cannot run of it."""
+    found = {}
+    for view in model.main.views():
+        rules = operator(view.kind)
+        if rules is not None and view.outputs and view.output().dtype in rules.not_in_micro:
+            found[f"{view.kind} of {view.output().dtype}"] = view.name
+    text = ", ".join(f"{what} ({name})" for what, name in found.items())
+    return [f"TFLite Micro has no {text}: the file is for tinyops and LiteRT."] if found else []
 
 
 def _warnings(program: Program | None, problem: TinyopsError | None, board: Board | None) -> list[str]:

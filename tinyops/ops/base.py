@@ -66,6 +66,8 @@ class Operator:
     reads_shapes_only: ClassVar[bool] = False
     #: What the quantizer must keep to.
     quantization: ClassVar[QuantizationRule] = FREE
+    #: Dtypes of results that TFLite Micro has no kernel for.
+    not_in_micro: ClassVar[tuple[DType, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         if not cls.kind:

@@ -71,6 +71,7 @@ def lookup(op: OpView) -> Lookup:
 
 class Gather(Operator):
     kind = "GATHER"
+    not_in_micro = (DType.INT32,)
     quantization = SHARED
     attrs = GatherAttrs
     options = "GatherOptions"

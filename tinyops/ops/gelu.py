@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyops.graph import OpView
+from tinyops.graph import DType, OpView
 from tinyops.ops.base import Array
 from tinyops.ops.real_function import RealFunction
 
@@ -27,6 +27,7 @@ class GeluAttrs:
 
 class Gelu(RealFunction):
     kind = "GELU"
+    not_in_micro = (DType.INT8, DType.FLOAT32)
     attrs = GeluAttrs
     options = "GeluOptions"
     versions = range(1, 3)

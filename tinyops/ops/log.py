@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyops.graph import OpView
+from tinyops.graph import DType, OpView
 from tinyops.ops.base import Array
 from tinyops.ops.real_function import RealFunction
 
 
 class Log(RealFunction):
     kind = "LOG"
+    not_in_micro = (DType.INT8,)
     versions = range(1, 3)
 
     def compute_float(self, op: OpView, values: Array) -> Array:

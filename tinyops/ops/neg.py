@@ -16,6 +16,7 @@ from tinyops.ops.real_function import RealFunction
 
 class Neg(RealFunction):
     kind = "NEG"
+    not_in_micro = (DType.INT8, DType.INT16)
     dtypes = (DType.INT8, DType.INT16, DType.FLOAT32)
 
     def check(self, op: OpView) -> None:

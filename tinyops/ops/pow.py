@@ -11,6 +11,7 @@ from tinyops.ops.broadcast import Binary, check_broadcast
 
 class Pow(Binary):
     kind = "POW"
+    not_in_micro = (DType.FLOAT32,)
 
     def check(self, op: OpView) -> None:
         self.expect_same_dtype(op, DType.FLOAT32)

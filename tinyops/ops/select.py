@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tinyops.graph import OpView
+from tinyops.graph import DType, OpView
 from tinyops.ops.select_v2 import SelectV2
 
 
 class Select(SelectV2):
     kind = "SELECT"
+    not_in_micro = (*DType,)
     versions = range(1, 5)
 
     def check(self, op: OpView) -> None:

@@ -11,6 +11,7 @@ from tinyops.ops.unary import Unary
 
 class Sqrt(Unary):
     kind = "SQRT"
+    not_in_micro = (DType.INT8,)
     versions = range(1, 3)
     dtypes = (DType.INT8, DType.FLOAT32)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyops.graph import OpView
+from tinyops.graph import DType, OpView
 from tinyops.ops.access import strides_of
 from tinyops.ops.base import Array
 from tinyops.ops.movement import Rearrangement, check_movement, constant_ints, expect_rank, ints
@@ -17,6 +17,7 @@ _MAX_RANK = 4
 
 class Tile(Rearrangement):
     kind = "TILE"
+    not_in_micro = (*DType,)
     versions = range(1, 4)
 
     def check(self, op: OpView) -> None:

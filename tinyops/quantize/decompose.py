@@ -29,7 +29,7 @@ def decompose(model: Model) -> Model:
 
 def decompose_finer(model: Model) -> Model:
     """The same without those that have an integer form here, if not in TFLite Micro: one table of 256 values."""
-    rules = {kind: rule for kind, rule in _RULES.items() if kind != "GELU"}
+    rules = {kind: rule for kind, rule in _RULES.items() if kind not in ("GELU", "NEG")}
     return dataclasses.replace(model, graphs=tuple(_Decomposer(graph, rules).graph() for graph in model.graphs))
 
 
@@ -84,6 +84,10 @@ def _gelu(to: _Decomposer, view: OpView) -> bool:
     return to.last("MUL", (x, gate), view, MulAttrs())
 
 
+def _neg(to: _Decomposer, view: OpView) -> bool:
+    return to.last("MUL", (_input(view), to.scalar(-1.0)), view, MulAttrs())
+
+
 def _square(to: _Decomposer, view: OpView) -> bool:
     return to.last("MUL", (_input(view), _input(view)), view, MulAttrs())
 
@@ -136,6 +140,7 @@ _RULES: dict[str, Callable[[_Decomposer, OpView], bool]] = {
     "ADD_N": _add_n,
     "DIV": _div,
     "GELU": _gelu,
+    "NEG": _neg,
     "POW": _pow,
     "SQUARE": _square,
 }
