@@ -143,7 +143,7 @@ class Contest:
         made = make()
         seconds = time.perf_counter() - start
         rms, sqnr, same = error(evaluate(made, self.held_out), self.exact)
-        print(f"{self.name:6}{who:44}{rms:12.6f}{sqnr:9.2f}{same:10.1%}{len(made):9,}{seconds:9.1f}", flush=True)
+        print(f"{self.name:6}{who:32}{rms:12.6f}{sqnr:9.2f}{same:10.1%}{len(made):9,}{seconds:9.1f}", flush=True)
 
 
 def main() -> None:
@@ -161,7 +161,7 @@ def main() -> None:
         "kws": words,
         "ad": machines,
     }
-    print(f"{'model':6}{'quantizer':44}{'RMS error':>12}{'SQNR dB':>9}{'same top':>10}{'bytes':>9}{'seconds':>9}")
+    print(f"{'model':6}{'quantizer':32}{'RMS error':>12}{'SQNR dB':>9}{'same top':>10}{'bytes':>9}{'seconds':>9}")
     for name in arguments.only:
         path = arguments.folder / f"{name}_{'int8' if name == 'kws' else 'float'}.tflite"
         model = load_model(path)
@@ -176,7 +176,9 @@ def main() -> None:
             )
         for text in arguments.settings or ["{}"]:
             settings = QuantizationSettings.model_validate_json(text)
-            contest.enter(f"tinyops {text}", partial(ours, model, calibration, settings), run_ours)
+            contest.enter(
+                "tinyops" if text == "{}" else f"tinyops {text}", partial(ours, model, calibration, settings), run_ours
+            )
 
 
 if __name__ == "__main__":
