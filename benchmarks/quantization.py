@@ -1,7 +1,7 @@
 """tinyops quantize beside litert-quantizer: output error against the float32 model on held-out inputs.
 
 Both get the same calibration inputs. Needs `pip install litert-quantizer ai-edge-litert scikit-learn`, espeak-ng, and
-a folder of the MLPerf Tiny models (github.com/mlcommons/tiny): python benchmarks/quantization.py FOLDER
+a folder of the MLPerf Tiny models (github.com/mlcommons/tiny): python -m benchmarks.quantization FOLDER
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quantization_inputs import Samples, images, machines, words
 
+from benchmarks.quantization_inputs import Samples, images, machines, words
 from tinyops.graph import DType, Model, Tensor
 from tinyops.load import load_model
 from tinyops.load.tflite import load_tflite
@@ -143,7 +143,16 @@ class Contest:
         made = make()
         seconds = time.perf_counter() - start
         rms, sqnr, same = error(evaluate(made, self.held_out), self.exact)
-        print(f"{self.name:6}{who:32}{rms:12.6f}{sqnr:9.2f}{same:10.1%}{len(made):9,}{seconds:9.1f}", flush=True)
+        cells = (
+            self.name,
+            who,
+            f"{rms:.6f}",
+            f"{sqnr:.2f} dB",
+            f"{100 * same:.1f} %",
+            f"{len(made):,}",
+            f"{seconds:.1f}",
+        )
+        print("|", " | ".join(cells), "|", flush=True)
 
 
 def main() -> None:
@@ -161,7 +170,7 @@ def main() -> None:
         "kws": words,
         "ad": machines,
     }
-    print(f"{'model':6}{'quantizer':32}{'RMS error':>12}{'SQNR dB':>9}{'same top':>10}{'bytes':>9}{'seconds':>9}")
+    print("| model | quantizer | RMS error | SQNR | same top | bytes | seconds |\n|---|---|---:|---:|---:|---:|---:|")
     for name in arguments.only:
         path = arguments.folder / f"{name}_{'int8' if name == 'kws' else 'float'}.tflite"
         model = load_model(path)
@@ -171,9 +180,7 @@ def main() -> None:
         held_out = makers[name](arguments.held_out, True)
         contest = Contest(name, held_out, run(model, held_out))
         if not arguments.without_theirs:
-            contest.enter(
-                "litert-quantizer static_wi8_ai8", partial(theirs, write_tflite(model), calibration), run_litert
-            )
+            contest.enter("litert-quantizer", partial(theirs, write_tflite(model), calibration), run_litert)
         for text in arguments.settings or ["{}"]:
             settings = QuantizationSettings.model_validate_json(text)
             contest.enter(
