@@ -59,6 +59,7 @@ def _runs() -> list[Path]:
     return [path for path in documents() if _texts(path)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", _runs(), ids=_id)
 def test_commands_print_what_is_shown(path: Path, tmp_path: Path) -> None:
     missing = _missing(_texts(path))

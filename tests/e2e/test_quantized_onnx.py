@@ -44,6 +44,7 @@ def _quantized(path: Path) -> Model:
     return quantize(model, samples, SETTINGS).model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_quantized(path: Path, tmp_path: Path) -> None:
     file = tmp_path / "model.tflite"

@@ -14,6 +14,8 @@ from tinyops.load import load_model
 from tinyops.ops.interpreter import Interpreter
 from tinyops.passes import run_passes
 
+pytestmark = pytest.mark.slow
+
 
 def steps_of(path: Path) -> int:
     """At least 50 inputs; 500 steps of speech for the streaming models."""

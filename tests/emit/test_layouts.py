@@ -22,6 +22,8 @@ from tinyops.features import ModelFeatures, read_settings
 from tinyops.lower.compile import compile_model
 from tinyops.resources import data_dir
 
+pytestmark = pytest.mark.slow
+
 PASSED = "0 mismatching bytes: passed"
 _STRICT = ["-Wall", "-Wextra", "-Werror"]
 

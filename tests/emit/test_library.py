@@ -32,6 +32,7 @@ def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", all_models(), ids=lambda path: path.stem)
 def test_own_test_passes_under_sanitizers(path: Path, tmp_path: Path) -> None:
     _emit(path, tmp_path)
@@ -40,6 +41,7 @@ def test_own_test_passes_under_sanitizers(path: Path, tmp_path: Path) -> None:
     assert "0 mismatching bytes: passed" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("path", own_models(), ids=lambda path: path.stem)
 def test_host_compilers_are_silent(path: Path, compiler: str, tmp_path: Path) -> None:
@@ -70,6 +72,7 @@ def test_cross_compilers_are_silent(compiler: str, flags: str, tmp_path: Path) -
         assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [CORTEX_M4, RISCV32], ids=lambda target: target.name)
 @pytest.mark.parametrize("path", own_models(), ids=lambda path: path.stem)
 def test_own_test_passes_on_emulated_targets(path: Path, target: Target, tmp_path: Path) -> None:

@@ -21,7 +21,10 @@ from tinyops.features import ModelFeatures, read_settings
 from tinyops.lower.compile import CompiledModel, compile_model
 from tinyops.ops.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed"),
+    pytest.mark.slow,
+]
 
 Array = np.ndarray[Any, Any]
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-import tests.ops.conftest  # noqa: F401 - loads the profile of Hypothesis
 from tests.kernels.harness import Kernels, compile_library
 
 UBSAN = ["-O1", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all"]

@@ -11,6 +11,8 @@ import pytest
 from tests.kernels.harness import STRICT
 from tinyops.kernels import kernel_files, kernels, needs_libm
 
+pytestmark = pytest.mark.slow
+
 ARM = ["arm-none-eabi-gcc", "-mthumb"]
 RISCV = ["riscv64-unknown-elf-gcc", "--specs=picolibc.specs"]
 COMPILERS = {

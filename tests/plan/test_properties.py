@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.plan.graphs import Case, computations, programs
@@ -19,8 +19,6 @@ from tinyops.plan import Plan, dependencies, plan, resolve_storage, verify_plan
 from tinyops.plan.liveness import build_problem, round_up
 from tinyops.plan.placement import Budget, build_placing, exact, greedy
 from tinyops.plan.schedule import best_order, order_bytes, orders_below
-
-check = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 def make_plan(case: Case, alignment: int = 4) -> Plan:
@@ -45,7 +43,6 @@ def same_results(case: Case, result: Plan, invocations: int = 2) -> bool:
     return True
 
 
-@check
 @given(programs(ops=8), st.sampled_from([1, 4, 8]))
 def test_plan_runs_right_on_bytes(case: Case, alignment: int) -> None:
     result = make_plan(case, alignment)
@@ -55,7 +52,6 @@ def test_plan_runs_right_on_bytes(case: Case, alignment: int) -> None:
     assert all(offset % alignment == 0 for offset in (*result.offsets.values(), *result.state_offsets))
 
 
-@check
 @given(computations(ops=7))
 def test_exact_is_no_worse_than_greedy(case: Case) -> None:
     result = make_plan(case)
@@ -69,7 +65,6 @@ def test_exact_is_no_worse_than_greedy(case: Case) -> None:
     assert better is None or result.lower_bound <= placing.peak(better) < placing.peak(offsets)
 
 
-@check
 @given(computations(ops=6))
 def test_best_order_is_the_best_of_all_orders(case: Case) -> None:
     problem = build_problem(case.graph, resolve_storage(case.graph, case.states), case.demands)
@@ -78,7 +73,6 @@ def test_best_order_is_the_best_of_all_orders(case: Case) -> None:
     assert found.bytes == found.lower_bound == min(everything)
 
 
-@check
 @given(computations(ops=3, sizes=8))
 def test_small_plans_are_as_good_as_brute_force(case: Case) -> None:
     result = make_plan(case)
@@ -86,7 +80,6 @@ def test_small_plans_are_as_good_as_brute_force(case: Case) -> None:
     assert result.peak == round_up(brute_force_peak(case), 4)
 
 
-@check
 @given(programs(ops=8), st.data())
 def test_checker_accepts_only_plans_that_run_right(case: Case, data: st.DataObject) -> None:
     result = make_plan(case)
@@ -103,7 +96,6 @@ def test_checker_accepts_only_plans_that_run_right(case: Case, data: st.DataObje
     assert same_results(case, changed)
 
 
-@check
 @given(programs(ops=8))
 def test_plans_are_deterministic(case: Case) -> None:
     one, two = make_plan(case), make_plan(case)

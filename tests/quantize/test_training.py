@@ -134,6 +134,7 @@ def test_initial_values_of_states_are_covered() -> None:
     np.testing.assert_allclose(real, 9.0, atol=state.quantization.scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", _ONNX, ids=lambda path: path.stem)
 def test_files_of_real_exporters(path: Path) -> None:
     """Full-integer models with the bits of TFLite Micro; QDQ files, which are integers already, pass through."""
