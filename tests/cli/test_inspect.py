@@ -62,6 +62,17 @@ def test_a_name_with_markup(tinyops: Any, digits: Path) -> None:
     assert "\x1b" not in done.out
 
 
+def test_a_front_end_that_does_not_fit(tinyops: Any, digits: Path) -> None:
+    """The model is shown all the same."""
+    Path("tinyops.toml").write_text(f'model = {str(digits)!r}\n[features]\nkind = "audio-micro"\n')
+    done = tinyops("inspect", "-b", "nrf52dk")
+    assert (done.code, "arena 3,096 B" in done.out, "fits nrf52dk" in done.out) == (0, True, True)
+    assert "warning: The front end of [features] does not fit this model: input " in done.out
+    result = tinyops("inspect", "--json").json()
+    assert "features" not in result
+    assert "[frames, 40]" in result["warnings"][0]
+
+
 def test_folders_and_missing_files(tinyops: Any, digits: Path) -> None:
     for name in ("kws.tflite", "other.tflite"):
         Path(name).write_bytes(digits.read_bytes())

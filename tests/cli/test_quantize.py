@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import wave
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.onnx_writer import OnnxBuilder
 from tests.support.tflm import ORACLE
 from tinyops.device import quantization
 from tinyops.emit.html import quantization_page
@@ -62,7 +64,10 @@ def test_from_onnx_to_integers(tinyops: Any) -> None:
     matrix = np.array(report["confusion"]["quantized"])
     assert matrix.tolist() == [[int(((labels == a) & (said == b)).sum()) for b in range(10)] for a in range(10)]
     assert report["verification"] == {"loads_again": True, "inputs": 8, "tflite_micro": True, "mismatches": 0}
-    assert report["size"]["file_bytes_after"] == len(written) < report["size"]["file_bytes_before"]
+    sizes = report["size"]
+    assert sizes["file_bytes_after"] == len(written) < sizes["file_bytes_before"]
+    weights = 2856
+    assert weights < sizes["constant_bytes_after"] < 4 * weights < sizes["constant_bytes_before"] < 4.5 * weights
     assert report["memory"]["arena_bytes"] > 0
     for fact in ("test.npz, data of their own", f"{len(written):,} B", f"{100 * accuracy['quantized']['value']:.2f}"):
         assert fact in Path("r/report.html").read_text()
@@ -97,6 +102,8 @@ def test_without_labels(tinyops: Any) -> None:
     low, high = output["interval"]
     assert 0 < low < output["mean_absolute_error"] < high < output["largest_error"]
     assert "Same class as float" in quantization_page(report)
+    warnings = [warning.split(":")[0] for warning in report["warnings"]]
+    assert warnings == ["20 calibration samples", "60 held-out samples"]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +164,10 @@ def test_a_project(tinyops: Any) -> None:
         (("-o", "no/y.tflite"), "mkdir -p no"),
         (("--report", "x.pdf"), "--report would write to 'x.pdf'"),
         (("--mean", "1,2,3"), "3 numbers of mean"),
+        (("--layer", "conv_2d_2=int16,int4"), "conv_2d_2 (CONV_2D): weights of int4 with activations of int16"),
+        (("--samples", "0"), "--samples = 0 cannot be used"),
+        (("--test-samples", "0"), "--test-samples = 0 cannot be used"),
+        (("--adaround-iterations", "-1"), "--adaround-iterations -1"),
     ],
 )
 def test_called_wrongly(tinyops: Any, arguments: tuple[object, ...], message: str) -> None:
@@ -173,10 +184,79 @@ def test_labels_that_do_not_match(tinyops: Any) -> None:
     assert not Path("y.tflite").exists()
 
 
+def test_a_class_without_samples(tinyops: Any) -> None:
+    """Names are numbered as they sort: a missing one shifts the others, which is said; all in order is not."""
+    names = [f"c{k}" for k in range(10)]
+    images = np.random.default_rng(0).random((30, 8, 8, 1))
+    np.savez("x.npz", image=images, labels=np.array([names[k % 9] for k in range(30)]))
+    arguments = ("quantize", FLOAT / "digits.tflite", "--data", "x.npz", *QUICK)
+    assert "the data name 9 classes, the model's output tells 10 apart" in tinyops(*arguments).out
+    assert "classes, the model" not in tinyops(*arguments, "--classes", ",".join(names)).out
+
+
+def test_labels_of_another_length(tinyops: Any) -> None:
+    """The file of labels is named, not that of the data."""
+    np.save("x.npy", np.random.default_rng(0).random((20, 8, 8, 1)))
+    Path("labels.txt").write_text("1\n" * 19)
+    done = tinyops("quantize", FLOAT / "digits.tflite", "--data", "x.npy", "--labels", "labels.txt", *QUICK)
+    assert (done.code, "labels.txt: labels [19] for 20 samples" in done.err) == (2, True)
+
+
+def test_a_column_that_is_no_input(tinyops: Any) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (20, 65))
+    Path("x.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    done = tinyops("quantize", FLOAT / "digits.tflite", "--data", "x.csv", *QUICK)
+    assert (done.code, "try: --labels COLUMN" in done.err) == (2, True)
+
+
+def test_recordings(tinyops: Any) -> None:
+    """WAV files by the project's front end, folders as classes; their parts are not counted as independent."""
+    for k in range(6):
+        noise = np.random.default_rng(k).integers(-3000, 3000, 12_000 * (1 + k % 2)).astype("<i2")
+        folder = Path("words", "yes" if k % 2 else "no")
+        folder.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(folder / f"{k}.wav"), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes(noise.tobytes())
+    builder, rng = OnnxBuilder(), np.random.default_rng(0)
+    flat = builder.node("Reshape", builder.input((1, 20, 40)), builder.constant([1, 800]))
+    weights = rng.normal(0, 0.02, (800, 2)).astype(np.float32)
+    Path("words.onnx").write_bytes(builder.build(builder.node("MatMul", flat, builder.constant(weights))))
+    assert "recordings need a front end" in tinyops("quantize", "words.onnx", "--data", "words").err
+    Path("tinyops.toml").write_text('[features]\nkind = "audio-micro"\n[data]\npath = "words"\nholdout = 0.5\n')
+    report = tinyops("quantize", "words.onnx", "--verify", "--json").json()
+    assert report["data"]["held_out"].startswith("3 of 6 recordings of words")
+    assert report["confusion"]["classes"] == ["no", "yes"]
+    samples = report["data"]["held_out_samples"]
+    assert report["accuracy"]["samples"] == samples > 3
+    assert f"{samples} held-out samples are parts of 3 recordings" in report["warnings"][-1]
+
+
+def test_inputs_that_never_change(tinyops: Any) -> None:
+    np.save("x.npy", np.full((20, 8, 8, 1), 0.5))
+    done = tinyops("quantize", FLOAT / "digits.tflite", "--data", "x.npy", *QUICK)
+    assert done.code == 0
+    assert "warning: input image is 0.5 everywhere in the calibration data" in done.out
+
+
+def test_a_model_that_does_not_exist(tinyops: Any) -> None:
+    Path("net.onnx").write_bytes(b"x")
+    done = tinyops("quantize", "nett.onnx", "--data", CALIBRATION)
+    assert (done.code, "no such file" in done.err, "allowed: net.onnx" in done.err) == (2, True, True)
+
+
 def test_the_model_is_not_written_over(tinyops: Any) -> None:
     Path("m.tflite").write_bytes((FLOAT / "digits.tflite").read_bytes())
     done = tinyops("quantize", "m.tflite", "--data", CALIBRATION, "-o", "m.tflite")
     assert (done.code, "is the model itself" in done.err) == (2, True)
+
+
+def test_a_report_that_cannot_be_written(tinyops: Any) -> None:
+    """Then there is no model either."""
+    Path("r/report.json").mkdir(parents=True)
+    done = quick(tinyops, "-o", "y.tflite", "--report", "r")
+    assert (done.code, "report.json" in done.err) == (1, True)
+    assert [str(path) for path in Path().rglob("*")] == ["r", "r/report.json"]
 
 
 def test_interrupted(tinyops: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,6 +255,14 @@ class TestExternalData:
         with pytest.raises(ModelError, match=r"missing|too early|bytes of data"):
             load_model(self._save(tmp_path, "weights.bin", length))
 
+    def test_links_in_a_circle_and_long_names(self, tmp_path: Path) -> None:
+        (tmp_path / "a").symlink_to("b")
+        (tmp_path / "b").symlink_to("a")
+        for location in ("a", "a" * 100_000):
+            with pytest.raises(ModelError, match=r"cannot be read|missing") as refused:
+                load_model(self._save(tmp_path, location))
+            assert len(refused.value.what) < 400
+
     def test_without_a_folder(self, tmp_path: Path) -> None:
         with pytest.raises(ModelError, match="in another file"):
             load_onnx(self._save(tmp_path, "weights.bin").read_bytes())

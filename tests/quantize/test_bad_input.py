@@ -14,7 +14,7 @@ from tests.quantize.test_quantize import _assert_same_as_oracle, _sensitivity
 from tinyops.errors import ModelError, UsageError
 from tinyops.graph import DType, verify
 from tinyops.load import load_tflite
-from tinyops.ops.base import Activation
+from tinyops.ops.base import Activation, Padding
 from tinyops.ops.interpreter import Interpreter
 from tinyops.ops.svdf import SvdfAttrs
 from tinyops.quantize import LayerSettings, QuantizationSettings, quantize
@@ -130,6 +130,19 @@ def test_weights_that_are_computed_are_refused() -> None:
 def test_settings_out_of_bounds(given: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         QuantizationSettings.model_validate(given)
+
+
+@pytest.mark.parametrize("settings", [{"weights": "int4", "activations": "int16"}, {"weights": "int4"}])
+def test_int4_weights_where_there_is_no_kernel(settings: dict[str, str]) -> None:
+    """Said before anything is computed, with the way out."""
+    net = Network((1, 2, 2, 3))
+    operands = [net.constant((1, 4, 4, 5), DType.INT32), net.constant(net.normal(5, 2, 2, 3)), net.inputs[0]]
+    spread = net.op("TRANSPOSE_CONV", operands, (1, 4, 4, 5), padding=Padding.VALID, stride_w=2, stride_h=2)
+    model = cnn().model() if "activations" in settings else net.outputs(spread).model()
+    with pytest.raises(UsageError, match="weights of int4 with activations of") as refused:
+        quantize(model, [], QuantizationSettings.model_validate(settings))
+    name = str(refused.value.hint).split("'")[1].removesuffix("=int8")
+    assert name in [op.name for op in model.main.ops]
 
 
 def test_a_layer_that_does_not_exist_is_refused() -> None:

@@ -160,17 +160,18 @@ def resolve_model(model: Path | None, *, builds: bool = False) -> tuple[Path, Pr
             raise UsageError(f"its model {shown(model)} does not exist", where=shown(project.file))
         return model, project
     if not model.exists():
-        raise _no_such_model(model)
+        raise no_such_model(model)
     if model.is_dir() and not builds:
-        raise UsageError("is a folder", where=str(model), allowed="a .tflite file")
+        raise UsageError("is a folder", where=str(model), allowed="a .tflite or .onnx file")
     return model, project
 
 
-def _no_such_model(model: Path) -> UsageError:
+def no_such_model(model: Path) -> UsageError:
+    """The error about a path that does not exist, with those that look like it."""
     if str(model) in list_board_files():
         verb = click.get_current_context().info_name
         return UsageError("is a board, no model", where=str(model), hint=f"tinyops {verb} MODEL.tflite --board {model}")
-    others = sorted(str(path) for path in model.parent.glob("*.tflite")) if model.parent.is_dir() else []
+    others = sorted(str(path) for kind in (".tflite", ".onnx") for path in model.parent.glob(f"*{kind}"))
     near = difflib.get_close_matches(str(model), others, n=3) or others[:3]
     return UsageError("no such file", where=str(model), allowed=", ".join(near) or None)
 

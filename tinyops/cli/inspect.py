@@ -32,7 +32,8 @@ from tinyops.device.report import describe_features, describe_program, find_warn
 from tinyops.emit.files import write_file
 from tinyops.emit.html import model_page
 from tinyops.emit.names import identifier
-from tinyops.features import ModelFeatures
+from tinyops.errors import TinyopsError
+from tinyops.features import FeatureSettings, ModelFeatures
 from tinyops.lower.compile import CompiledModel, compile_model
 from tinyops.lower.program import Program
 
@@ -62,13 +63,13 @@ def command(
     with console.status(f"reading {plain(path.name)}"):
         compiled = compile_model(path, name=identifier(path.stem), seconds=plan_seconds)
     program = compiled.program
-    front_end = ModelFeatures.of(settings, [port.tensor for port in program.inputs]) if settings else None
+    front_end, misfit = _front_end(settings, program)
     result = describe_program(program)
     if front_end is not None:
         result["features"] = describe_features(front_end)
     if chosen is not None:
         result["fit"] = _fit(program, chosen, front_end)
-    result["warnings"] = find_warnings(result, chosen.processor.features if chosen else None)
+    result["warnings"] = misfit + find_warnings(result, chosen.processor.features if chosen else None)
     if html_to is not None:
         write_file(html_to, model_page(result))
     if json_to:
@@ -77,6 +78,18 @@ def command(
     _print(compiled, result)
     if html_to is not None:
         say(f"page: {plain(shown(html_to))}")
+
+
+def _front_end(settings: FeatureSettings | None, program: Program) -> tuple[ModelFeatures | None, list[str]]:
+    """The front end, or none and why it does not fit the model."""
+    if settings is None:
+        return None, []
+    try:
+        return ModelFeatures.of(settings, [port.tensor for port in program.inputs]), []
+    except TinyopsError as error:
+        place = f"{error.where}: " if error.where else ""
+        allowed = f" (allowed: {error.allowed})" if error.allowed else ""
+        return None, [f"The front end of [features] does not fit this model: {place}{error.what}{allowed}."]
 
 
 def _fit(program: Program, board: Board, front_end: ModelFeatures | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tinyops.cli.common import (
     emit_json,
     features_option,
     json_option,
+    no_such_model,
     out,
     plain,
     progress,
@@ -195,6 +196,8 @@ def command(
     pre-processing are named by options, or in a table [data] of tinyops.toml.
     """
     project = find_project()
+    if not model.exists():
+        raise no_such_model(model)
     target = output or Path(f"{model.stem}_int8.tflite")
     _check_target(target, model)
     data, folder = _data_settings(options, project)
@@ -222,10 +225,10 @@ def command(
             )
     report = made.report | {"file": str(target)}
     page = None if report_to is None else quantization_page(report)
-    write_file(target, made.data)
     if report_to is not None and page is not None:
         emit_json(report, str(report_to.with_suffix(".json")))
         write_file(report_to, page)
+    write_file(target, made.data)
     if json_to:
         emit_json(report, json_to)
     if json_to != "-":
@@ -252,10 +255,16 @@ def _data_settings(options: Mapping[str, Any], project: Project | None) -> tuple
         table["classes"] = tuple(table["classes"].split(","))
     if "holdout" in table:
         table["holdout"] = _number(table["holdout"])
-    given = read_data_settings(table, "", "--{}")
+    given = read_data_settings(table, "", _option)
     if given.path is not None or project is None or project.data is None:
         return given, None
     return project.data.model_copy(update={name: getattr(given, name) for name in table}), project.file.parent
+
+
+def _option(key: str) -> str:
+    """The option of a key of [data]."""
+    named = {"path": "data", "limit": "samples", "test_limit": "test-samples"}
+    return f"--{named.get(key, key.replace('_', '-'))}"
 
 
 def _number(text: str) -> float | str:
@@ -285,7 +294,8 @@ def _quantization_settings(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])
-        raise UsageError(f"--{key} {first['input']!r:.80}: {first['msg']}", allowed=fields[key].description) from None
+        what = f"--{key.replace('_', '-')} {first['input']!r:.80}: {first['msg']}"
+        raise UsageError(what, allowed=fields[key].description) from None
 
 
 @contextmanager
@@ -336,7 +346,8 @@ def _print_cost(report: Mapping[str, Any]) -> None:
         low, high = found["interval"]
         error = f"{found['mean_absolute_error']:.3g} ({low:.3g} to {high:.3g})"
         say(f"  {plain(found['name'])}: off by {error}, {_db(found)}")
-    out.print(_worst(report))
+    if report["worst_layers"]:
+        out.print(_worst(report))
 
 
 def _memory(memory: Mapping[str, Any] | None) -> str:

@@ -13,6 +13,7 @@ from tinyops.load.tflite import MAX_FILE_BYTES, load_tflite
 __all__ = ["MAX_FILE_BYTES", "load_model", "load_onnx", "load_tflite", "read_model_file"]
 
 _FILES = "a .tflite or .onnx file"
+_SUFFIXES = (".tflite", ".onnx")
 
 
 def read_model_file(path: Path) -> bytes:
@@ -25,7 +26,7 @@ def read_model_file(path: Path) -> bytes:
             raise ModelError(f"file of {size:,} bytes", where=str(path), allowed=f"up to {MAX_FILE_BYTES:,} bytes")
         data = path.read_bytes()
     except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.tflite"))[:3] if path.parent.is_dir() else []
+        near = sorted(str(p) for kind in _SUFFIXES for p in path.parent.glob(f"*{kind}"))[:3]
         raise ModelError(
             "no such file", where=str(path), allowed="one of " + ", ".join(near) if near else None
         ) from None

@@ -47,7 +47,9 @@ def fit_budget(
     if size - sum(choice.saved for choice in choices) > budget:
         least = size - sum(choice.saved for choice in choices)
         raise UsageError(
-            f"weights of {budget:,} bytes", where="weight_budget", allowed=f"{least:,} bytes or more: all in int4"
+            f"weights of {budget:,} bytes",
+            where="weight_budget",
+            allowed=f"{least:,} bytes or more: that is int4 wherever it can be",
         )
     layers = dict(settings.layers)
     if size <= budget:

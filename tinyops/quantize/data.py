@@ -31,8 +31,6 @@ __all__ = ["DataSet", "Split", "open_data"]
 
 _ARRAYS = (".npz", ".npy", ".csv")
 _IMAGES = (".png", ".jpg", ".jpeg")
-#: Fewer samples than these say little.
-_FEW = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +107,6 @@ def open_data(
     calibration = opener.data_set(source, chosen, settings.limit)
     held_out = opener.data_set(test, test_units, settings.test_limit)
     warnings = dict.fromkeys((*source.notes, *test.notes))
-    for name, data in (("calibration", calibration), ("held-out", held_out)):
-        if isinstance(data, _SizedDataSet) and len(data) < _FEW:
-            few = f"{len(data)} {name} sample{'s' * (len(data) != 1)}"
-            warnings[f"{few}: {_FEW} or more that are like real inputs say more"] = None
     return Split(calibration, held_out, description, tuple(warnings))
 
 
@@ -189,7 +183,8 @@ class _Opener:
         kind = _SizedDataSet if source.one_each else DataSet
         ordered = sorted(chosen) if source.one_each else chosen
         fits = tuple(
-            InputFit(tensor, order, self.settings) for tensor, order in zip(self.tensors, self.orders, strict=True)
+            InputFit(tensor, order, self.settings, channels_first=self._channels_first(tensor, order))
+            for tensor, order in zip(self.tensors, self.orders, strict=True)
         )
         return kind(source, tuple(ordered), limit, fits)
 
@@ -251,14 +246,14 @@ class _Opener:
         if len(self.tensors) != 1:
             raise UsageError(f"a front end for {len(self.tensors)} inputs", allowed="a model with one input")
         tensor = self.tensors[0]
-        if isinstance(features, ImageSettings) and self._channels_first(tensor):
+        if isinstance(features, ImageSettings) and self._channels_first(tensor, self.orders[0]):
             n, c, h, w = tensor.shape
             tensor = replace(tensor, shape=(n, h, w, c))
         return tensor
 
-    def _channels_first(self, tensor: Tensor) -> bool:
+    def _channels_first(self, tensor: Tensor, order: tuple[int, ...] | None) -> bool:
         """Whether the model takes pictures with their channels first, although the passes put them last if they can."""
-        if len(tensor.shape) != 4 or self.orders[0] is not None:
+        if len(tensor.shape) != 4 or order is not None:
             return False
         first, last = (tensor.shape[axis] in (1, 3) for axis in (1, 3))
         return first and (not last or (self.settings.layout or self.usual_layout) == "nchw")
@@ -278,7 +273,7 @@ class _Opener:
                 allowed='--scale 1/255 (0 to 1), --scale 1 (0 to 255), or a table [features] with kind = "image"',
             )
         tensor = self.tensors[0]
-        channels = tensor.shape[1] if self._channels_first(tensor) else tensor.shape[-1]
+        channels = tensor.shape[1] if self._channels_first(tensor, self.orders[0]) else tensor.shape[-1]
         return ImageSettings(
             kind="image",
             width=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -91,8 +91,8 @@ class DataSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of that choice, 0 to 4294967295")
 
 
-def read_data_settings(table: object, where: str, name: str = "data.{}") -> DataSettings:
-    """The settings of a table [data]; UsageError names the key, as `name` has it, and what is allowed."""
+def read_data_settings(table: object, where: str, name: Callable[[str], str] = "data.{}".format) -> DataSettings:
+    """The settings of a table [data]; UsageError names the key, as `name` makes it, and what is allowed."""
     if not isinstance(table, Mapping):
         raise UsageError("data is no table", where=where, allowed='[data] with path = "..."')
     fields = DataSettings.model_fields
@@ -102,7 +102,7 @@ def read_data_settings(table: object, where: str, name: str = "data.{}") -> Data
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])
         if key in fields:
-            what = f"{name.format(key)} = {table[key]!r:.80} cannot be used"
+            what = f"{name(key)} = {table[key]!r:.80} cannot be used"
             raise UsageError(what, where=where or None, allowed=fields[key].description) from None
         near = difflib.get_close_matches(key, fields, n=1)
         hint = f"{near[0]} = ..." if near else None

@@ -15,10 +15,16 @@ __all__ = ["InputFit"]
 
 
 class InputFit:
-    """For one input `tensor`; `order` is how the original model's input was transposed, if it was."""
+    """For one input `tensor`; `order` is how the original model's input was transposed, if it was.
 
-    def __init__(self, tensor: Tensor, order: tuple[int, ...] | None, settings: DataSettings) -> None:
+    `channels_first` says that the tensor has its channels before rows and columns.
+    """
+
+    def __init__(
+        self, tensor: Tensor, order: tuple[int, ...] | None, settings: DataSettings, *, channels_first: bool = False
+    ) -> None:
         self.tensor = tensor
+        self.channels_first = channels_first
         self.scale = 1.0 if settings.scale is None else settings.scale
         self.mean, self.deviation = (np.array(x, np.float64) for x in (settings.mean, settings.deviation))
         self.plain = self.scale == 1 and not self.mean.any() and bool((self.deviation == 1).all())
@@ -28,10 +34,16 @@ class InputFit:
         if order is not None and settings.layout != "nhwc":
             inverse = np.argsort(order)
             self.ways.append((tuple(stored[k] for k in inverse), order))
-        elif order is None and settings.layout == "nchw" and len(stored) == 4:
-            self.ways.append(((stored[0], stored[3], stored[1], stored[2]), (0, 2, 3, 1)))
-        if settings.layout != "nchw" or len(stored) != 4:
+        as_stored = settings.layout is None or len(stored) != 4 or (settings.layout == "nchw") == channels_first
+        if order is None and not as_stored:
+            self.ways.append(self._other_layout())
+        if as_stored:
             self.ways.append((stored, None))
+
+    def _other_layout(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shape of data whose channels are where those of the tensor are not, and how they are transposed."""
+        n, a, b, c = self.tensor.shape
+        return ((n, b, c, a), (0, 3, 1, 2)) if self.channels_first else ((n, c, a, b), (0, 2, 3, 1))
 
     def apply(self, given: Array, where: str) -> Array:
         tensor = self.tensor
@@ -50,10 +62,12 @@ class InputFit:
 
     def _hint(self, given: Array) -> str | None:
         shape = self.tensor.shape
-        if len(shape) == 4 and len(self.ways) == 1:
-            first = (shape[0], shape[3], shape[1], shape[2])
-            if _without_ones(given.shape) == _without_ones(first):
-                return "--layout nchw"
+        if len(shape) == 4 and len(self.ways) == 1 and self.ways[0][1] is None:
+            other, _ = self._other_layout()
+            if _without_ones(given.shape) == _without_ones(other):
+                return f"--layout {'nhwc' if self.channels_first else 'nchw'}"
+        if given.ndim == 1 and given.size == math.prod(shape) + 1:
+            return "--labels COLUMN, if one of the numbers is the label"
         return None
 
     def _converted(self, value: Array, where: str) -> Array:
@@ -76,12 +90,16 @@ class InputFit:
         return result
 
     def _scaled(self, value: Array, where: str) -> Array:
-        channels = value.shape[-1] if value.ndim else 1
+        axis = 1 if self.channels_first else -1
+        channels = value.shape[axis] if value.ndim else 1
+        spread = []
         for name, numbers in (("mean", self.mean), ("deviation", self.deviation)):
             if numbers.size not in (1, channels):
-                what = f"{numbers.size} numbers of {name}"
-                raise UsageError(what, where=where, allowed=f"1, or {channels}, one per channel")
-        scaled: Array = (value * self.scale - self.mean) / self.deviation
+                allowed = "1" if channels == 1 else f"1, or {channels}, one per channel"
+                raise UsageError(f"{numbers.size} numbers of {name}", where=where, allowed=allowed)
+            spread.append(numbers.reshape(-1, 1, 1) if self.channels_first else numbers)
+        mean, deviation = spread
+        scaled: Array = (value * self.scale - mean) / deviation
         return scaled
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from tinyops.errors import UsageError
-from tinyops.graph import DType, Model, verify
+from tinyops.graph import DType, Model, OpView, verify
 from tinyops.ops import check
+from tinyops.ops.base import operator
+from tinyops.ops.float32 import is_float
 from tinyops.quantize.auto import choose_methods
 from tinyops.quantize.budget import fit_budget
 from tinyops.quantize.calibrate import Progress, Samples, calibrate, silent
 from tinyops.quantize.convert import convert
 from tinyops.quantize.equalize import equalize
+from tinyops.quantize.linear import is_linear
 from tinyops.quantize.masks import bound_masks
 from tinyops.quantize.observer import Observer
 from tinyops.quantize.prepare import as_prepared, prepare, refuse_infinity
@@ -108,3 +111,21 @@ def _check_layers(source: Model, settings: QuantizationSettings) -> None:
             raise UsageError(
                 f"no layer is named {pattern!r}", where="layers", allowed=", ".join(op.name for op in source.main.ops)
             )
+    for view in source.main.views():
+        _check_weights(view, settings)
+
+
+def _check_weights(view: OpView, settings: QuantizationSettings) -> None:
+    """int4 weights are there for linear operators on int8 activations."""
+    rules, dtype = operator(view.kind), settings.dtype(view)
+    has_weights = rules is not None and bool(rules.quantization.all_weights) and is_float(view)
+    if not has_weights or dtype is DType.FLOAT32 or settings.weight_bits(view) == 8:
+        return
+    if is_linear(view) and dtype is DType.INT8:
+        return
+    raise UsageError(
+        f"weights of int4 with activations of {dtype}",
+        where=f"operator {view.name} ({view.kind})",
+        allowed="int4 in CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED with activations of int8; else int8",
+        hint=f"--layer '{view.name}=int8'",
+    )

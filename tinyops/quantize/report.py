@@ -15,10 +15,13 @@ from tinyops.quantize.data import Split
 from tinyops.quantize.evaluate import Classification, Evaluation
 from tinyops.quantize.result import QuantizationResult, TensorResult
 from tinyops.quantize.sensitivity import Layer, Sensitivity
+from tinyops.quantize.sources import Labels
 from tinyops.quantize.statistics import mcnemar, paired_difference, wilson
 
 __all__ = ["constant_bytes", "describe_quantization"]
 
+#: Fewer samples than these say little.
+_FEW = 100
 _BINS = 64
 _WORST = 5
 #: Confusion matrices of more classes are left out.
@@ -76,13 +79,62 @@ def describe_quantization(
             "constant_bytes_after": constant_bytes(result.model),
         },
         "settings": result.settings.model_dump(mode="json", exclude_none=True),
-        "warnings": list(split.warnings),
+        "warnings": [
+            *split.warnings,
+            *_labels(split.held_out.labels, evaluation.classification),
+            *_unlike(result),
+            *_few(result.samples, evaluation.samples),
+            *_alike(split, evaluation.samples),
+        ],
     }
 
 
 def constant_bytes(model: Model) -> int:
-    """Bytes of all constants in the model, equal ones once each tensor."""
-    return sum(t.nbytes for graph in model.graphs for t in graph.tensors if t.is_constant)
+    """Bytes of all constants that operators or outputs of the model use, equal ones once each tensor."""
+    return sum(
+        graph.tensors[t].nbytes
+        for graph in model.graphs
+        for t in {t for op in graph.ops for t in op.inputs if t is not None} | set(graph.outputs)
+        if graph.tensors[t].is_constant
+    )
+
+
+def _labels(labels: Labels | None, found: Classification | None) -> list[str]:
+    """What is odd about them: a class without a folder shifts the numbers of all after it."""
+    if labels is None:
+        return []
+    if found is None:
+        return ["the labels are not used: no output of the model tells classes"]
+    if labels.classes is None or len(labels.classes) == found.classes:
+        return []
+    names = f"the data name {len(labels.classes)} classes, the model's output tells {found.classes} apart"
+    return [f"{names}: accuracy means nothing unless --classes A,B,... names all in the output's order"]
+
+
+def _few(calibration: int, held_out: int) -> list[str]:
+    return [
+        f"{count} {name} sample{'s' * (count != 1)}: {_FEW} or more that are like real inputs say more"
+        for name, count in (("calibration", calibration), ("held-out", held_out))
+        if count < _FEW
+    ]
+
+
+def _alike(split: Split, samples: int) -> list[str]:
+    """Intervals are of independent samples, which the parts of a recording are not."""
+    held_out = split.held_out
+    if held_out.source.one_each or samples <= len(held_out.units):
+        return []
+    count = f"{len(held_out.units)} recording{'s' * (len(held_out.units) != 1)}"
+    return [f"{samples} held-out samples are parts of {count}, and alike: true intervals are wider"]
+
+
+def _unlike(result: QuantizationResult) -> list[str]:
+    """Inputs that never change, from which nothing can be learned."""
+    return [
+        f"input {found.name} is {found.observer.low:g} everywhere in the calibration data: no real input is"
+        for found in result.tensors
+        if found.index in result.source.main.inputs and found.observer.low == found.observer.high
+    ]
 
 
 def _ports(graph: Graph, indices: Sequence[int]) -> list[dict[str, Any]]:

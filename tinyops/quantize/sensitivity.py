@@ -242,15 +242,16 @@ def remedies(layer: Layer, settings: QuantizationSettings) -> tuple[str, ...]:
     if layer.clipped > _CLIPPED:
         found.append(f"{layer.clipped:.1%} of its values are clipped: more calibration data, or the method min-max")
     weights_cost = layer.alone_weights is not None and layer.alone_weights < layer.alone + 3
+    narrow = layer.weights is DType.INT4
     if layer.alone < _FINE and weights_cost:
-        if layer.weights is DType.INT4:
+        if narrow:
             found.append(f'weights = "int8" for {layer.name}')
-        if layer.kind == "FULLY_CONNECTED" and not settings.per_channel_dense:
+        if layer.kind == "FULLY_CONNECTED" and not settings.per_channel_dense and not narrow:
             found.append("per_channel_dense = true")
         if not settings.adaround:
             found.append("adaround = true")
         if not settings.equalize:
             found.append("equalize = true")
-    if layer.alone < _FINE and layer.activations is DType.INT8:
+    if layer.alone < _FINE and layer.activations is DType.INT8 and not narrow:
         found.append(f'activations = "int16" for {layer.name}')
     return tuple(found)

@@ -97,7 +97,8 @@ def array_source(path: Path, inputs: Sequence[str], labels: str | None, classes:
         if other.shape[0] != units:
             what = f"{other.shape[0]:,} samples, and {units:,} of {inputs[0]}"
             raise UsageError(what, where=other.where, allowed="as many for each input")
-    return _Arrays(str(path), rows, _labels(values, units, classes, str(path), notes), notes)
+    where = str(path) if named is None or not Path(named).is_file() else named
+    return _Arrays(str(path), rows, _labels(values, units, classes, where, notes), notes)
 
 
 def _npz_labels(path: Path, arrays: Mapping[str, NpzRows], labels: str | None) -> NpzRows | None:

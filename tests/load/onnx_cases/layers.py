@@ -96,6 +96,7 @@ def _products() -> None:
     add_node(CASES, "Gemm", (1, 4), weights(4, 5), label="no C")
     add_node(CASES, "Gemm", (3, 4), weights(4, 5), weights(3, 1), label="C per row")
     add_node(CASES, "Gemm", (3, 4), weights(4, 5), weights(1), label="C single")
+    add_node(CASES, "Gemm", (5, 4), weights(4, 5), weights(5, 1), label="C per row, as many as columns")
     pairs: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
         ((3, 4), (4, 5)),
         ((2, 3, 4), (4, 5)),
@@ -118,7 +119,12 @@ def _products() -> None:
 
     add_case(CASES, "MatMul of two inputs", two)
     add_case(CASES, "MatMul constant first", constant_first)
+
+    def gemm_of_constants(b: OnnxBuilder) -> Any:
+        return b.node("Gemm", b.constant(weights(2, 3)), b.constant(weights(3, 4)), b.input((4,)), beta=2.0)
+
     add_case(CASES, "Gemm of inputs", gemm)
+    add_case(CASES, "Gemm of constants, C computed", gemm_of_constants)
 
 
 def _normalization() -> None:

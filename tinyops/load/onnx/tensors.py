@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyops.errors import ModelError
-from tinyops.load.onnx.limits import MAX_RANK, MAX_TENSOR_BYTES
+from tinyops.load.onnx.limits import MAX_NAME, MAX_RANK, MAX_TENSOR_BYTES
 
 Array = np.ndarray[Any, Any]
 
@@ -104,10 +104,14 @@ def _external(tensor: Any, size: int, where: str, folder: Path | None) -> bytes:
     location = entries.get("location", "")
     if folder is None or not location or "\0" in location:
         raise ModelError("its data lies in another file", where=where, allowed="a model that is read from its folder")
-    root = folder.resolve()
-    path = (root / location).resolve()
+    named = repr(location[:MAX_NAME])
+    try:
+        root = folder.resolve()
+        path = (root / location).resolve()
+    except (OSError, RuntimeError) as error:  # links that lead to themselves
+        raise ModelError(f"{named} cannot be read: its links have no end", where=where) from error
     if not path.is_relative_to(root):
-        raise ModelError(f"its data lies outside of the model's folder: {location!r}", where=where)
+        raise ModelError(f"its data lies outside of the model's folder: {named}", where=where)
     try:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", size))
     except ValueError:
@@ -118,12 +122,12 @@ def _external(tensor: Any, size: int, where: str, folder: Path | None) -> bytes:
         )
     try:
         if not path.is_file():
-            raise ModelError(f"the file of its data is missing: {location!r}", where=where, allowed="beside the model")
+            raise ModelError(f"the file of its data is missing: {named}", where=where, allowed="beside the model")
         with path.open("rb") as file:
             file.seek(offset)
             data = file.read(size)
     except OSError as error:
-        raise ModelError(f"{location!r} cannot be read: {error.strerror}", where=where) from error
+        raise ModelError(f"{named} cannot be read: {error.strerror}", where=where) from error
     if len(data) != size:
-        raise ModelError(f"{location!r} ends too early", where=where, allowed=f"{size:,} bytes at {offset:,}")
+        raise ModelError(f"{named} ends too early", where=where, allowed=f"{size:,} bytes at {offset:,}")
     return bytes(data)

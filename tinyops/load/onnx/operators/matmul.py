@@ -43,14 +43,14 @@ def gemm(g: Builder, node: Node) -> Value:
         return result if c is None else binary(g, "ADD", result, c)
     if a.data is not None:
         g.work(a.shape[0] * b.shape[0] * units)
-        whole = alpha * (a.data.astype(np.float64) @ b.data) + (0 if c is None or c.data is None else c.data)
-        return g.constant(whole.astype(np.float32))
+        whole = g.constant((alpha * (a.data.astype(np.float64) @ b.data)).astype(np.float32))
+        return whole if c is None else binary(g, "ADD", whole, c)
     weights = transpose(g, b, (1, 0))
     if alpha != 1:
         assert weights.data is not None
         weights = g.constant((weights.data * np.float32(alpha)).astype(np.float32), b.name)
     bias = None
-    if c is not None and c.data is not None and c.data.size in (1, units) and c.shape[-1:] in ((), (1,), (units,)):
+    if c is not None and c.data is not None and (c.data.size == 1 or c.data.size == units == c.shape[-1]):
         bias = g.constant(np.broadcast_to(c.data.reshape(-1), (units,)).astype(np.float32), c.name)
         c = None
     result = dense(g, a, weights, bias)

@@ -8,8 +8,11 @@ from tinyops.graph import DType, Quantization
 from tinyops.load.onnx.builder import Builder
 from tinyops.load.onnx.node import Node
 from tinyops.load.onnx.registry import importer
+from tinyops.load.onnx.tensors import dtype_of
 from tinyops.load.onnx.value import Array, Stored, Value
 
+#: TensorProto.DataType: what is quantized to where neither a zero point nor output_dtype says it.
+_UINT8 = 2
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
 
 
@@ -62,7 +65,7 @@ def dequantize_linear(g: Builder, node: Node) -> Value:
 def quantize_linear(g: Builder, node: Node) -> Value:
     """To int8, uint8 (held as int8) or int16, per tensor; constants per axis too."""
     x = node.input()
-    name = "uint8"
+    name = dtype_of(node.attr_int("output_dtype", 0) or _UINT8, node.where).name
     if node.optional(2) is not None:
         name = node.constant(2).dtype.name
     node.only("dtype", name, *_RANGES)
