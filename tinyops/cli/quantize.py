@@ -370,6 +370,6 @@ def _worst(report: Mapping[str, Any]) -> Table:
     layers = {layer["name"]: layer for layer in report["layers"]}
     for name in report["worst_layers"][:_WORST]:
         layer = layers[name]
-        todo = plain(next(iter(layer["remedies"]), "")) or "[dim]nothing[/]"
-        table.add_row(plain(name), layer["op"], f"{layer['sqnr_alone_db']:.1f}", todo)
+        advice = plain(next(iter(layer["remedies"]), "")) or "[dim]nothing[/]"
+        table.add_row(plain(name), layer["op"], f"{layer['sqnr_alone_db']:.1f}", advice)
     return table
