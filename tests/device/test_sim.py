@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -165,15 +166,17 @@ def test_counts_are_those_of_qemu(name: str, build: Build) -> None:
     program = board.emulator.program if board.emulator else ""
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
+    # The same message identifiers for both: a byte of one that is equal to the stack's paint hides its word.
+    random.seed(1)
     with launch(board, image) as client:
         wanted = _counts(client, 12, 34)
         stack = client.profile().stack_bytes_used
     if name not in SIMULATED:
         return
+    random.seed(1)
     with _simulated(board, image) as client:
         assert _counts(client, 12, 34) == wanted
-        # Bytes of a request that arrive one by one, or together, take paths whose deepest frames differ a little.
-        assert abs(client.profile().stack_bytes_used - stack) <= 32
+        assert client.profile().stack_bytes_used == stack
 
 
 @needs_packages
