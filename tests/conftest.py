@@ -15,7 +15,7 @@ for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
-settings.register_profile("check", max_examples=120, deadline=None, derandomize=True, suppress_health_check=_SLOW)
+settings.register_profile("check", max_examples=250, deadline=None, derandomize=True, suppress_health_check=_SLOW)
 settings.register_profile("quick", settings.get_profile("check"), max_examples=10)
 settings.register_profile("deep", max_examples=3000, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))

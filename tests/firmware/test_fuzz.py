@@ -12,7 +12,7 @@ import pytest
 from tests.support.firmware import FAKE_MODEL
 from tinyops.resources import data_dir
 
-SECONDS = int(os.environ.get("TINYOPS_FUZZ_SECONDS", "10"))
+SECONDS = int(os.environ.get("TINYOPS_FUZZ_SECONDS", "15"))
 
 
 @pytest.mark.slow

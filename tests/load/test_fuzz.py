@@ -14,7 +14,7 @@ import pytest
 from tests.load.make_seeds import SEEDS, seeds
 from tests.load.test_hostile import compile_all
 
-SECONDS = int(os.environ.get("TINYOPS_FUZZ_SECONDS", "12"))
+SECONDS = int(os.environ.get("TINYOPS_FUZZ_SECONDS", "20"))
 _ROOT = Path(__file__).resolve().parents[2]
 
 
