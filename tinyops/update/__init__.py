@@ -1,0 +1,1 @@
+"""Updates: keys, capsules, deltas, signed manifests, and what carries them to devices."""
