@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
 from tinyops import __version__
+from tinyops.cli.lazy import LazyGroup
 
 #: Verb -> its one-line help; the module tinyops.cli.<verb> is imported when the verb is used.
 _VERBS = {
@@ -19,6 +19,12 @@ _VERBS = {
     "run": "Boot a board, feed inputs, check outputs, count instructions.",
     "bench": "Models on boards side by side: sizes, instructions, bit-exactness.",
     "compare": "Say what changed between two reports.",
+    "keys": "Make, list, export, rotate and revoke the keys that sign updates.",
+    "update": "Pack, inspect, send and roll out signed updates.",
+    "device": "The fleet's devices: add, list, show, tag.",
+    "serve": "Publish updates, collect reports, show the fleet.",
+    "audit": "Check the log of what was done to the fleet.",
+    "sim": "A virtual fleet of devices, with losses and power cuts.",
     "boards": "List the boards, or show one.",
     "doctor": "Say what is installed, what is missing and how to get it.",
     "demo": "Classify real images on an emulated Cortex-M4.",
@@ -31,32 +37,14 @@ def main() -> None:
     """Entry point of the `tinyops` command."""
     from tinyops.cli.group import Group
 
-    class Verbs(Group):
-        def list_commands(self, ctx: click.Context) -> list[str]:
-            return list(_VERBS)
-
-        def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-            if name not in _VERBS:
-                return None
-            module = importlib.import_module(f"tinyops.cli.{name}")
-            command: click.Command = module.command
-            return command
-
-        def resolve_command(
-            self, ctx: click.Context, args: list[str]
-        ) -> tuple[str | None, click.Command | None, list[str]]:
-            try:
-                return super().resolve_command(ctx, args)
-            except click.UsageError as error:
-                import difflib
-
-                near = difflib.get_close_matches(args[0], list(_VERBS), n=1)
-                what = f"There is no command '{args[0]}'."
-                raise click.UsageError(what + (f" Did you mean '{near[0]}'?" if near else ""), ctx) from error
+    class Verbs(Group, LazyGroup):
+        pass
 
     cli = Verbs(
         name="tinyops",
         help="Build TinyML firmware for microcontrollers, flash it, run it, and keep it up to date.",
+        package=__name__,
+        verbs=_VERBS,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         params=[],
     )
