@@ -1,13 +1,14 @@
 # `make demo` and `make test` set up all that they need; ci/setup.sh says what it installs and why.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format setup clean
+.PHONY: help demo test check nightly format setup clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## a real model on an emulated Cortex-M4, checked bit by bit
+demo: ## a real model on an emulated Cortex-M4, checked bit by bit, and updated while it runs
 	@ci/setup.sh demo
 	@.venv/bin/tinyops demo
+	@.venv/bin/tinyops demo --update
 
 test: ## linters, type checker and all tests
 	@ci/setup.sh test
@@ -16,6 +17,10 @@ test: ## linters, type checker and all tests
 check: ## linters, type checker and the fast tests, in under three minutes
 	@ci/setup.sh test
 	@ci/test.sh fast
+
+nightly: ## hours of what make test does briefly: power cuts, fuzzing, random examples
+	@ci/setup.sh test
+	@ci/nightly.sh
 
 format: ## format Python and C
 	@ci/setup.sh test

@@ -112,6 +112,10 @@ note_missing() {
     want gcc gcc libc6-dev -- "to test the generated code"
     want clang clang -- "to test the generated code with a second compiler, sanitizers and fuzzing"
     want cmake cmake -- "to test the generated CMakeLists.txt"
+    want softhsm2-util softhsm2 -- "to test keys on PKCS#11 tokens"
+    want cargo "cargo-web|cargo" -- "to get the C sources of ES256 and AES for updatable firmware"
+    want psql postgresql -- "to test the fleet's server with several processes on one database"
+    want chromium chromium -- "to test the fleet's page in a browser"
     want espeak-ng espeak-ng -- "for real speech as input of the streaming models' tests"
 }
 
@@ -201,6 +205,17 @@ choose_python() {
         fail "$python cannot make virtual environments. Install its venv module (apt-get install python3-venv)."
 }
 
+# detools, which makes deltas of firmware images, comes as source alone.
+python_headers() {
+    local version
+    "$python" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' && return
+    apt_allowed || fail "the headers of $python are missing (apt-get install python3-dev)"
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    say "setup: installing the headers of Python $version, to compile detools"
+    apt_install "python$version-dev|python3-dev" || true
+}
+
 digest() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
 
 # stamp EXTRAS: what an installation depends on.
@@ -209,8 +224,8 @@ stamp() { { cat pyproject.toml && pwd -P && say "$1"; } | digest; }
 stamped() { [ -x "$venv/bin/tinyops" ] && grep -qsx "$(stamp "$1")" "$venv/tinyops-stamp"; }
 
 python_environment() {
-    local extras=reference
-    if ! has arm-none-eabi-gcc || ! has qemu-system-arm; then extras=reference,sim; fi
+    local extras=reference,update
+    if ! has arm-none-eabi-gcc || ! has qemu-system-arm; then extras=$extras,sim; fi
     [ "$purpose" = demo ] || extras=dev,all
     if "$venv/bin/python" -c '' 2>/dev/null && { stamped dev,all || stamped "$extras"; }; then return; fi
     choose_python
@@ -220,6 +235,7 @@ python_environment() {
         logged "$python" -m venv "$venv" || fail "the environment could not be made"
         pwd -P >"$venv/tinyops-home"
     fi
+    [ "$purpose" = demo ] || python_headers
     say "setup: installing tinyops and its Python packages (a minute or two; log: $log)"
     rm -f "$venv/tinyops-stamp"
     logged "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --editable ".[$extras]" ||
