@@ -6,6 +6,7 @@
 
 /* Set by the linker script; the stack lies below all other data, so that an overflow leaves the RAM. */
 extern uint32_t to_flash_origin[], to_flash_end[];
+extern uint8_t to_region_start[]; /* the region of updates, up to to_flash_end */
 extern uint32_t to_stack_bottom[], to_stack_top[];
 extern uint32_t to_data_start[], to_data_end[];
 extern const uint32_t to_data_load[];

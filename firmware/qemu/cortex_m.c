@@ -12,6 +12,7 @@
 #define SYSTICK_RELOAD REGISTER(0xE000E014u)
 #define SYSTICK_VALUE REGISTER(0xE000E018u)
 #define SCB_ICSR REGISTER(0xE000ED04u)
+#define SCB_AIRCR REGISTER(0xE000ED0Cu)
 #define SCB_SHCSR REGISTER(0xE000ED24u)
 #define SCB_CFSR REGISTER(0xE000ED28u)
 #define SCB_BFAR REGISTER(0xE000ED38u)
@@ -24,6 +25,7 @@
 #define ICSR_SYSTICK_CLEAR (1u << 25)
 #define SHCSR_FAULTS (7u << 16)
 #define CPACR_FPU (0xFu << 20)
+#define AIRCR_RESET 0x05FA0004u /* key, SYSRESETREQ */
 
 /* Instructions of systick_handler, which are counted with the code that it interrupts. */
 #define HANDLER_INSTRUCTIONS 5u
@@ -68,6 +70,13 @@ uint64_t to_port_count(void) {
 }
 
 const char *to_port_count_kind(void) { return "emulated-instructions"; }
+
+void to_port_reset(void) {
+    __asm__ volatile("dsb" ::: "memory");
+    SCB_AIRCR = AIRCR_RESET;
+    for (;;) {
+    }
+}
 
 __attribute__((used, noreturn)) static void report_fault(const uint32_t *frame, uint32_t number) {
     static const char *const kinds[] = {"hard fault", "memory fault", "bus fault", "usage fault"};

@@ -10,7 +10,13 @@
 
 /* PMP entry: locked (so that it binds machine mode too), naturally aligned power of two, execute and read. */
 #define PMP_FLASH (0x80u | 0x18u | 0x04u | 0x01u)
+/* From the address of the entry before to its own: read and write. */
+#define PMP_UPDATE (0x08u | 0x02u | 0x01u)
 #define MSTATUS_FS_INITIAL (1u << 13)
+
+/* SiFive's test finisher, as QEMU's virt machine has it. */
+#define FINISHER (*(volatile uint32_t *)0x100000u)
+#define FINISHER_RESET 0x7777u
 
 static const char *cause_name(uint32_t cause) {
     switch (cause) {
@@ -57,8 +63,10 @@ __attribute__((used, noreturn)) static void prepare(void) {
     /* The stack's overflow would run into the flash, which is RAM in the emulator: let writes there fault. */
     uintptr_t origin = (uintptr_t)to_flash_origin;
     uintptr_t bytes = (uintptr_t)to_flash_end - origin;
-    CSR_WRITE("pmpaddr0", origin >> 2 | (bytes / 8 - 1));
-    CSR_WRITE("pmpcfg0", PMP_FLASH);
+    CSR_WRITE("pmpaddr0", (uintptr_t)to_region_start >> 2);
+    CSR_WRITE("pmpaddr1", (uintptr_t)to_flash_end >> 2);
+    CSR_WRITE("pmpaddr2", origin >> 2 | (bytes / 8 - 1));
+    CSR_WRITE("pmpcfg0", PMP_FLASH << 16 | PMP_UPDATE << 8);
     CSR_WRITE("mcountinhibit", 0);
     to_boot();
 }
@@ -78,6 +86,12 @@ uint64_t to_port_count(void) {
         CSR_READ("minstreth", again);
     } while (high != again);
     return (uint64_t)high << 32 | low;
+}
+
+void to_port_reset(void) {
+    FINISHER = FINISHER_RESET;
+    for (;;) {
+    }
 }
 
 const char *to_port_count_kind(void) { return "emulated-instructions"; }

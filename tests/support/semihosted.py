@@ -56,7 +56,7 @@ class Target:
 
     def link_flags(self, folder: Path) -> list[str]:
         """Linker flags; files that they need are written to `folder`."""
-        if self.name == "cortex-m4":
+        if self.name.startswith("cortex-m"):
             start, script = folder / "start.c", folder / "mps2.ld"
             start.write_text(_CORTEX_M_START)
             script.write_text(_CORTEX_M_SCRIPT)
@@ -82,6 +82,13 @@ CORTEX_M4 = Target(
     "arm-none-eabi-gcc",
     ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "--specs=rdimon.specs"),
     ("qemu-system-arm", "-M", "mps2-an386", *_QEMU),
+)
+#: The code of a Cortex-M0+, which a Cortex-M3 executes, too.
+CORTEX_M0 = Target(
+    "cortex-m0plus",
+    "arm-none-eabi-gcc",
+    ("-mcpu=cortex-m0plus", "-mthumb", "--specs=rdimon.specs"),
+    ("qemu-system-arm", "-M", "mps2-an385", *_QEMU),
 )
 RISCV32 = Target(
     "riscv32",

@@ -24,6 +24,7 @@ from tinyops.cli.common import (
     shown,
     symbol_name,
 )
+from tinyops.cli.updatable import UpdateOptions, resolve_update, update_options
 from tinyops.device.build import Build, build_firmware
 
 
@@ -34,6 +35,7 @@ from tinyops.device.build import Build, build_firmware
 @click.option("--name", help="Prefix of all symbols; default: from the file's name.")
 @features_option
 @click.option("--plan-seconds", type=click.FloatRange(0.1, 600), default=2.0, help="Time bound of the memory planner.")
+@update_options
 @json_option
 def command(
     model: Path | None,
@@ -42,18 +44,21 @@ def command(
     name: str | None,
     features: Path | None,
     plan_seconds: float,
+    update: UpdateOptions,
     json_to: str | None,
 ) -> None:
     """Build the firmware of MODEL for a board: generated code, ELF, BIN, HEX, report.json and report.html.
 
     With a table [features] in tinyops.toml, or --features, it takes raw data as well, through that front end. A model
-    that cannot fit is refused before anything is compiled.
+    that cannot fit is refused before anything is compiled. With --updatable the firmware takes signed updates: other
+    models of the same structure, as `tinyops update pack` makes them.
     """
     path, project = resolve_model(model)
     chosen = resolve_board(board, project)
     target = folder or build_folder(chosen, project)
     symbol = symbol_name(path, name, project)
     settings = resolve_features(path, features, project)
+    updates = resolve_update(update, project)
     title = f"{plain(path.name)} for {chosen.name}"
     with console.status(title) as status:
         done = build_firmware(
@@ -62,6 +67,7 @@ def command(
             target,
             name=symbol,
             features=settings,
+            update=updates,
             seconds=plan_seconds,
             step=lambda text: status.update(f"{title}: {text}"),
         )
@@ -89,8 +95,21 @@ def print_build(done: Build) -> None:
         f"state {memory['state_bytes']:,}, "
         f"firmware {memory['ram_bytes'] - memory['arena_bytes'] - memory['state_bytes']:,}"
     )
+    if done.update is not None:
+        say_update(done.report["update"])
     for warning in done.report["warnings"]:
         say(f"[yellow]warning:[/] {plain(warning)}")
+
+
+def say_update(section: dict[str, Any]) -> None:
+    """Where updates go, and who may sign them."""
+    region = section["region"]
+    say(
+        f"update capsule {section['capsule']['bytes']:,} of {region['bank_bytes']:,} B, "
+        f"flash region {region['bytes']:,} B"
+    )
+    for key in section["keys"]:
+        say(f"update key {key['kid']}: {key['role']}")
 
 
 def _of(used: int, available: Any) -> str:

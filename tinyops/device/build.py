@@ -11,19 +11,30 @@ from typing import Any
 from tinyops.cost import refuse_misfit
 from tinyops.device.board import Board
 from tinyops.device.elf import Symbol, elf_symbols, memory_use
-from tinyops.device.firmware import FirmwareSources, firmware_sources
+from tinyops.device.firmware import BASE, PRIMITIVES, FirmwareSources, firmware_sources
 from tinyops.device.flash import IMAGE
 from tinyops.device.image import write_image
 from tinyops.device.page import PAGE, RUN, write_page
 from tinyops.device.report import describe_features, describe_program, find_warnings
 from tinyops.device.toolchain import InstalledToolchain, Unit, compile_objects, find_toolchain, link
-from tinyops.emit.c import emit_binding, emit_library, library_sources
+from tinyops.device.update import (
+    CAPSULE,
+    UpdateBuild,
+    UpdateSettings,
+    describe_update,
+    emit_update_config,
+    measure_update,
+    plan_update,
+)
+from tinyops.emit.c import emit_binding, emit_factory, emit_library, library_sources
+from tinyops.emit.capsule import build_capsule
+from tinyops.emit.data_section import lay_out
 from tinyops.emit.files import write_file, write_files
 from tinyops.errors import TinyopsError, UsageError
 from tinyops.features import FeatureSettings, ModelFeatures
 from tinyops.kernels import needs_libm
 from tinyops.lower.compile import CompiledModel, compile_model
-from tinyops.lower.program import Role
+from tinyops.lower.program import Program, Role
 
 #: Generated code and kernels are optimized for speed, whatever the firmware is built with.
 LIBRARY_FLAGS = (
@@ -37,8 +48,15 @@ LIBRARY_FLAGS = (
     "-fdata-sections",
 )
 
+#: Of kernels that a capsule's numbers may make overflow: they compute modulo 2^32 then.
+WRAPPING_FLAGS = ("-fwrapv",)
+
 REPORT = "report.json"
 _BINDING = "binding.c"
+_FACTORY = "factory.c"
+_UPDATE_CONFIG = "update_config.c"
+#: Of other projects' libraries in the firmware.
+_LICENCES = "licences.txt"
 
 Step = Callable[[str], None]
 
@@ -54,6 +72,7 @@ class Build:
     hex: Path | None
     report: dict[str, Any]
     compiled: CompiledModel
+    update: UpdateBuild | None = None
 
 
 def build_firmware(
@@ -63,35 +82,46 @@ def build_firmware(
     *,
     name: str,
     features: FeatureSettings | None = None,
+    update: UpdateSettings | None = None,
     step: Step = lambda _: None,
     seconds: float = 2.0,
 ) -> Build:
     """Build the firmware of one model, with the front end `features` if any, for one board into `folder`.
 
     The folder gets lib/ (the generated library), obj/, firmware.elf, firmware.bin, firmware.hex, model.tflite,
-    report.html and report.json; report.json is written last, so that a folder with it holds a whole build. What an
-    earlier build left there is replaced, its flash image included; a folder with other files is refused. Raises
-    TinyopsError when the model does not fit (before anything is compiled) or the toolchain is missing or fails.
+    report.html and report.json; report.json is written last, so that a folder with it holds a whole build. With
+    `update` the firmware takes other models of the same structure, and the folder has its capsule.bin, and in
+    licences.txt those of the libraries that are linked. What an earlier build left there is replaced, its flash image
+    included; a folder with other files is refused. Raises TinyopsError when the model does not fit (before anything
+    is compiled) or the toolchain is missing or fails.
     """
     refuse_without_port(board)
     step("compiling the model")
-    compiled = compile_model(source, name=name, seconds=seconds)
+    compiled = compile_model(source, name=name, seconds=seconds, by_structure=update is not None)
     program = compiled.program
     front_end = ModelFeatures.of(features, [port.tensor for port in program.inputs]) if features else None
+    updates = None if update is None else _plan_update(board, compiled, front_end, update, step)
     flash, ram = (None if memory is None else memory.bytes for memory in (board.flash, board.ram))
+    if flash is not None and updates is not None:
+        flash -= updates.region.nbytes
     refuse_misfit(program, board.name, flash, ram, front_end)
     toolchain = find_toolchain(board.toolchain)
-    firmware = firmware_sources(board, features=front_end is not None)
+    firmware = firmware_sources(board, features=front_end is not None, update=updates)
 
     step("writing the library")
     library = folder / "lib"
+    data = updates.data if updates else None
     _claim(folder)
-    write_file(folder / _BINDING, emit_binding(program, front_end))
-    _replace_library(library, emit_library(program, features=front_end))
+    write_files(folder, _bindings(program, front_end, updates))
+    _replace_library(library, emit_library(program, features=front_end, data=data))
     if source.resolve() != (folder / "model.tflite").resolve():
         write_file(folder / "model.tflite", source.read_bytes())
     step("compiling C")
-    units = [Unit(library / file, LIBRARY_FLAGS) for file in library_sources(program, front_end)]
+    wrapping = data.wrapping if data else frozenset()
+    units = [
+        Unit(library / file, LIBRARY_FLAGS + (WRAPPING_FLAGS if Path(file).stem in wrapping else ()))
+        for file in library_sources(program, front_end, data=data)
+    ]
     objects = _compile(toolchain, units, firmware, folder, library)
     step("linking")
     elf = folder / "firmware.elf"
@@ -105,9 +135,35 @@ def build_firmware(
     report = _report(compiled, board, toolchain, elf, objects[: len(units)])
     if front_end is not None:
         report["features"] = describe_features(front_end)
+    if updates is not None:
+        report["update"] = describe_update(updates) | {
+            "code": measure_update(elf, *_split(objects[len(units) :], firmware))
+        }
     write_page(folder, report)
     write_file(folder / REPORT, json.dumps(report, indent=2) + "\n")
-    return Build(folder, board, elf, bin_, hex_, report, compiled)
+    return Build(folder, board, elf, bin_, hex_, report, compiled, updates)
+
+
+def _plan_update(
+    board: Board, compiled: CompiledModel, front_end: ModelFeatures | None, settings: UpdateSettings, step: Step
+) -> UpdateBuild:
+    """Lay out the model's numbers, make the factory capsule, and find room for two more."""
+    data = lay_out(compiled.program, front_end)
+    capsule = build_capsule(compiled, data=data, metadata={"model": compiled.source.name})
+    return plan_update(board, compiled.program, settings, data, capsule, step)
+
+
+def _bindings(program: Program, front_end: ModelFeatures | None, updates: UpdateBuild | None) -> dict[str, str | bytes]:
+    """What joins the library to the firmware, and the factory capsule."""
+    if updates is None:
+        return {_BINDING: emit_binding(program, front_end)}
+    return {
+        _BINDING: emit_binding(program, front_end, data=updates.data, capsule=updates.capsule),
+        _FACTORY: emit_factory(program, updates.capsule),
+        _UPDATE_CONFIG: emit_update_config(updates),
+        CAPSULE: updates.capsule,
+        _LICENCES: updates.licences,
+    }
 
 
 def refuse_without_port(board: Board) -> None:
@@ -136,7 +192,7 @@ def _claim(folder: Path) -> None:
                 allowed="a new or empty folder, or that of an earlier build",
                 hint=f"-o {folder / 'build'}",
             )
-        for name in (REPORT, PAGE, RUN, IMAGE):
+        for name in (REPORT, PAGE, RUN, IMAGE, CAPSULE, _FACTORY, _UPDATE_CONFIG, _LICENCES):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise TinyopsError(f"cannot be written to: {error.strerror}", where=str(folder)) from error
@@ -154,8 +210,19 @@ def _compile(
     toolchain: InstalledToolchain, units: list[Unit], firmware: FirmwareSources, folder: Path, library: Path
 ) -> list[Path]:
     include = [library, library / "kernels", *firmware.include_dirs]
-    common = [Unit(source, tuple(firmware.cflags)) for source in (folder / _BINDING, *firmware.sources)]
-    return list(compile_objects(toolchain, [*units, *common], folder / "obj", include=include).objects)
+    own = [path for name in (_BINDING, _FACTORY, _UPDATE_CONFIG) if (path := folder / name).is_file()]
+    common = [Unit(source, tuple(firmware.cflags)) for source in (*own, *firmware.sources)]
+    foreign = [Unit(source, (*firmware.cflags, *firmware.library_cflags)) for source in firmware.libraries]
+    return list(compile_objects(toolchain, [*units, *common, *foreign], folder / "obj", include=include).objects)
+
+
+def _split(objects: list[Path], firmware: FirmwareSources) -> tuple[list[Path], list[Path], list[Path]]:
+    """The objects of updates, of cryptography (ours and other projects'), and the others."""
+    foreign = objects[len(objects) - len(firmware.libraries) :]
+    names = {path.stem for path in firmware.sources if path.parent.name == "src"} - BASE
+    own = [path for path in objects if path.stem in names - PRIMITIVES and path not in foreign]
+    crypto = [path for path in objects if path.stem in names & PRIMITIVES or path in foreign]
+    return own, crypto, [path for path in objects if path not in own and path not in crypto]
 
 
 def _link(
@@ -193,7 +260,7 @@ def _report(
     own = {symbol.name for path in library for symbol in elf_symbols(path)}
     model_names = {
         f"{program.name}_{c.name}" for c in program.constants if c.role in (Role.WEIGHTS, Role.BIAS, Role.DATA)
-    }
+    } | {f"{program.name}_factory"}
     linked = elf_symbols(elf)
     report = describe_program(program)
     report["board"] = {"name": board.name, "kind": board.kind, "core": board.processor.core}

@@ -19,6 +19,19 @@ FILE_NAME = "tinyops.toml"
 _MAX_BYTES = 1 << 20
 
 
+class UpdateTable(BaseModel):
+    """The table [update]: how the firmware is updatable, see UpdateSettings. Keys are names or PEM files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys: tuple[str, ...] | None = None
+    vendor: str = Field(default="tinyops.example", pattern=r"^[a-z0-9.-]{1,253}$")
+    sequence: int = Field(default=0, ge=0, lt=2**32 - 1)
+    bank_bytes: int | None = Field(default=None, gt=0, le=1 << 28)
+    health_window: int = Field(default=8, ge=0, le=255)
+    algorithms: tuple[Literal["ed25519", "es256", "hsslms", "aes"], ...] | None = None
+
+
 class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,6 +46,10 @@ class _Fields(BaseModel):
     build_dir: str = Field(default="build", min_length=1, description="a folder, from this file's folder")
     features: dict[str, Any] | None = Field(default=None, description='a table [features] with kind = "..."')
     data: dict[str, Any] | None = Field(default=None, description='a table [data] with path = "..."')
+    update: UpdateTable | None = Field(
+        default=None,
+        description="a table [update] with keys, vendor, sequence, bank_bytes, health_window or algorithms",
+    )
 
 
 class Project:
@@ -47,6 +64,7 @@ class Project:
         self.build_dir = file.parent / fields.build_dir
         self.features = None if fields.features is None else read_settings(fields.features, str(file))
         self.data = None if fields.data is None else _read_data(fields.data, file)
+        self.update = fields.update
 
 
 def _read_data(table: dict[str, Any], file: Path) -> DataSettings:

@@ -33,7 +33,8 @@ _LOCKED_UP = 71  # exit status of a fault that the firmware cannot report
 # The system control space of Armv6-M to Armv8-M.
 _SYSTEM = 0xE000E000
 _CONTROL, _RELOAD, _VALUE = 0x010, 0x014, 0x018  # SysTick
-_ICSR, _CFSR, _BFAR = 0xD04, 0xD28, 0xD38
+_ICSR, _AIRCR, _CFSR, _BFAR = 0xD04, 0xD0C, 0xD28, 0xD38
+_RESET_KEY, _RESET_REQUEST = 0x05FA, 4
 _ICSR_PENDING, _ICSR_CLEAR = 1 << 26, 1 << 25
 _ENABLE, _INTERRUPT = 1, 2  # SysTick's control
 _BUS_ERROR, _UNDEFINED = 0x8200, 1 << 16  # CFSR: precise data access with its address, undefined instruction
@@ -145,26 +146,33 @@ class Machine:
         self._cpu = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._cpu.ctl_set_cpu_model(getattr(arm, UNICORN_CORES[board.processor.core]))
         self._faults_have_handlers = board.processor.isa != "armv6-m"
-        self._map(board.flash, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self._map(board.flash, unicorn.UC_PROT_ALL)  # as on QEMU's boards, whose flash is RAM
         self._map(board.ram, unicorn.UC_PROT_ALL)
         for address, content in loaded_parts(image) if is_elf(image) else [(board.flash.origin, image.read_bytes())]:
             self._cpu.mem_write(address, content)
         self._vectors = board.flash.origin
-        self._systick = SysTick(board.firmware.instructions_per_tick)
-        self._registers: dict[int, int] = {}
+        self._rate = board.firmware.instructions_per_tick
         self._blocks = _Blocks(self._cpu)
         self._count = 0  # instructions executed, all those of the current block included
         self._block = (0, 0)
         self._deadline = _NEVER
         self._accesses: list[_Access] = []  # those that stopped the emulation
         self._returning = False
-        self._active = False  # an exception is
         self._input = b""
         self._exit_status: int | None = None
         self._cpu.hook_add(unicorn.UC_HOOK_BLOCK, self._enter_block)
         self._cpu.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
         self._cpu.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._note_access)
+        self._reset()
+
+    def _reset(self) -> None:
+        """Start at the reset vector; memories keep their content."""
+        self._systick = SysTick(self._rate)
+        self._registers: dict[int, int] = {}
+        self._active = False  # an exception is
+        self._restarting = False
         stack, reset = struct.unpack("<II", self._cpu.mem_read(self._vectors, 8))
+        self._set(arm.UC_ARM_REG_PRIMASK, 0)
         self._set(arm.UC_ARM_REG_SP, stack)
         self._set(arm.UC_ARM_REG_PC, reset | 1)
 
@@ -183,6 +191,8 @@ class Machine:
                 self._stopped(error)
             if self._returning:
                 self._leave_exception()
+            if self._restarting:
+                self._reset()
         return self._exit_status
 
     def _map(self, memory: Memory, rights: int) -> None:
@@ -313,6 +323,8 @@ class Machine:
         elif register == _ICSR:
             if value & _ICSR_CLEAR:
                 self._systick.acknowledge(now)
+        elif register == _AIRCR:
+            self._restarting = value >> 16 == _RESET_KEY and bool(value & _RESET_REQUEST)
         else:
             self._registers[register] = value
 

@@ -60,18 +60,24 @@ def reference_outputs(model: Model, inputs: Sequence[Sequence[Array]]) -> list[l
     return [interpreter.run(*row) for row in inputs]
 
 
-def random_raw(features: ModelFeatures, steps: int) -> Array:
-    """raw_dtype[steps, *raw_shape]: upper bits of the linear congruential generator that the generated tests have."""
-    shape, dtype = features.front_end.raw_shape, features.front_end.raw_dtype
-    values = np.empty(steps * int(np.prod(shape)), np.uint32)
+def linear_congruential(seed: int, count: int) -> Array:
+    """uint32[count]: x * 1664525 + 1013904223 (mod 2^32), again and again from the seed on."""
+    values = np.empty(count, np.uint32)
     factor, summand, known = 1664525, 1013904223, 1
-    values[0] = factor + summand
+    values[:1] = (seed * factor + summand) % 2**32
     while known < len(values):
         # `factor` and `summand` lead over `known` elements at once.
         part = values[: len(values) - known][:known]
         values[known : 2 * known] = part * np.uint32(factor) + np.uint32(summand)
         factor, summand = factor * factor % 2**32, (factor + 1) * summand % 2**32
         known *= 2
+    return values
+
+
+def random_raw(features: ModelFeatures, steps: int) -> Array:
+    """raw_dtype[steps, *raw_shape]: upper bits of the linear congruential generator that the generated tests have."""
+    shape, dtype = features.front_end.raw_shape, features.front_end.raw_dtype
+    values = linear_congruential(1, steps * int(np.prod(shape)))
     return (values >> np.uint32(16)).astype(dtype).reshape(steps, *shape)
 
 

@@ -95,6 +95,9 @@ class FrontEnd(ABC):
     stored values of the input already (frame_dtype is then that of the input, float32 included).
     """
 
+    #: Arrays of c_config that change with scale and zero point of the input.
+    scaled_fields: ClassVar[tuple[str, ...]] = ()
+
     source: Source
     raw_dtype: np.dtype[Any]
     raw_shape: tuple[int, ...]

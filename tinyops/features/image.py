@@ -161,6 +161,8 @@ def _table(settings: ImageSettings, tensor: Tensor) -> Array:
 class Image(FrontEnd):
     """Rows of a model's input, as stored values, of rows of pictures, one picture after the other."""
 
+    scaled_fields = ("table",)
+
     def __init__(self, settings: ImageSettings, tensor: Tensor) -> None:
         """Raises ModelError where the input is no picture [1, height, width, 1 or 3] of quantized or float values."""
         _check_input(settings, tensor)

@@ -12,6 +12,9 @@ from tinyops.lower.lowering import lower
 from tinyops.lower.program import Program
 from tinyops.passes import run_passes
 
+#: Seconds that no plan of a model for a microcontroller takes.
+_PATIENCE = 600.0
+
 
 @dataclass(frozen=True, eq=False)
 class CompiledModel:
@@ -22,9 +25,19 @@ class CompiledModel:
     program: Program
 
 
-def compile_model(source: Path, *, name: str, isa: str = "c", seconds: float = 2.0) -> CompiledModel:
-    """Compile a model file; `name` is a C identifier and `seconds` bounds the memory planner's search."""
+def compile_model(
+    source: Path, *, name: str, isa: str = "c", seconds: float = 2.0, by_structure: bool = False
+) -> CompiledModel:
+    """Compile a model file; `name` is a C identifier and `seconds` bounds the memory planner's search.
+
+    `by_structure` is for updatable firmware and its capsules, see lower(); then the clock bounds nothing in practice,
+    so that a busy computer finds the same plan.
+    """
+    if by_structure:
+        seconds = max(seconds, _PATIENCE)
     digest = hashlib.sha256(read_model_file(source)).digest()
     model = run_passes(load_model(source))
-    program = lower(model, name=name, digest=digest, source=source.name, isa=isa, seconds=seconds)
+    program = lower(
+        model, name=name, digest=digest, source=source.name, isa=isa, seconds=seconds, by_structure=by_structure
+    )
     return CompiledModel(source, model, program)

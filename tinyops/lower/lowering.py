@@ -21,14 +21,16 @@ Array = np.ndarray[Any, Any]
 
 
 class ConstantPool:
-    """Constants by content: equal arrays with the same element type are stored once."""
+    """Constants by content: equal arrays with the same element type are stored once; or, `by_name`, each by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_name: bool = False) -> None:
         self._by_content: dict[tuple[str, bytes], Constant] = {}
+        self._by_name = by_name
 
     def add(self, name: str, role: Role, data: Array, alignment: int = 4) -> ConstantRef:
         packed = np.ascontiguousarray(data)
-        key = (str(packed.dtype), hashlib.sha256(packed.tobytes()).digest())
+        content = name.encode() if self._by_name else hashlib.sha256(packed.tobytes()).digest()
+        key = (str(packed.dtype), content)
         constant = self._by_content.setdefault(key, Constant(name, role, packed, max(alignment, packed.itemsize)))
         return ConstantRef(constant.name, DType(str(packed.dtype)))
 
@@ -38,11 +40,25 @@ class ConstantPool:
 
 
 class Lowering:
-    """What a rule sees of one op: its view, the addresses of its tensors, and the constant pool."""
+    """What a rule sees of one op: its view, the addresses of its tensors, and the constant pool.
 
-    def __init__(self, view: OpView, index: int, storage: Storage, plan: Plan, pool: ConstantPool, isa: str) -> None:
+    With `by_structure` a rule must choose the same calls for any values of constants of numbers and any quantization.
+    """
+
+    def __init__(
+        self,
+        view: OpView,
+        index: int,
+        storage: Storage,
+        plan: Plan,
+        pool: ConstantPool,
+        isa: str,
+        *,
+        by_structure: bool = False,
+    ) -> None:
         self.view = view
         self.isa = isa
+        self.by_structure = by_structure
         self._index = index
         self._storage = storage
         self._plan = plan
@@ -132,21 +148,29 @@ def _load_rules() -> None:
 
 
 def lower(
-    model: Model, *, name: str, digest: bytes = bytes(32), source: str = "", isa: str = "c", seconds: float = 2.0
+    model: Model,
+    *,
+    name: str,
+    digest: bytes = bytes(32),
+    source: str = "",
+    isa: str = "c",
+    seconds: float = 2.0,
+    by_structure: bool = False,
 ) -> Program:
     """Plan the memory of `model` (passes must have run) and choose kernels for `isa`.
 
-    `name` is a C identifier. Raises ModelError for an operator that has no lowering or whose accumulator could
-    overflow.
+    `name` is a C identifier. With `by_structure` a model that differs in weights and quantization alone gives the same
+    calls with other numbers: equal constants are not shared, and none is looked at. Raises ModelError for an operator
+    that has no lowering or whose accumulator could overflow.
     """
     graph = model.main
     memory = plan(graph, model.states, seconds=seconds)
     storage = memory.storage
-    pool = ConstantPool()
+    pool = ConstantPool(by_name=by_structure)
     layers = []
     for index in memory.order:
         view = OpView(graph.ops[index], graph)
-        lowering = Lowering(view, index, storage, memory, pool, isa)
+        lowering = Lowering(view, index, storage, memory, pool, isa, by_structure=by_structure)
         layers.append(_layer(lowering, view))
     _refuse_constant_outputs(model)
     return Program(

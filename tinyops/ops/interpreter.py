@@ -76,4 +76,4 @@ class Interpreter:
         with np.errstate(all="ignore"):  # infinity and NaN are values like others
             results = rules.reference(view, values)
         for index, result in zip(view.op.outputs, results, strict=True):
-            self.tensors[index] = np.ascontiguousarray(result)
+            self.tensors[index] = np.ascontiguousarray(result).reshape(np.shape(result))  # which a scalar loses

@@ -13,11 +13,14 @@ import numpy as np
 from tinyops import __version__
 from tinyops.emit.c.features import dtype_ctype, feature_context, feature_files, feature_sources
 from tinyops.emit.c.layout import DEFAULT, layout
-from tinyops.emit.c.text import FILTERS, comment, uniform_byte
+from tinyops.emit.c.text import FILTERS, comment
+from tinyops.emit.capsule import read_capsule
+from tinyops.emit.data_section import DataSection, uniform_byte
 from tinyops.emit.golden import Golden
 from tinyops.features import ModelFeatures
 from tinyops.graph import DType
 from tinyops.kernels import kernel, kernel_files, needs_libm
+from tinyops.kernels.structs import params_struct
 from tinyops.lower.program import Constant, Program, Role
 from tinyops.ops.float32 import TOLERANCE
 
@@ -93,20 +96,32 @@ def _finite(program: Program, golden: Golden | None) -> bool:
     return all(bool(np.isfinite(value).all()) for value in values)
 
 
-def library_sources(program: Program, features: ModelFeatures | None = None) -> list[str]:
+def library_sources(
+    program: Program, features: ModelFeatures | None = None, *, data: DataSection | None = None
+) -> list[str]:
     """The C files of the library, relative to its folder."""
     kernels = [f"kernels/{path.name}" for path in kernel_files(program.kernels) if path.suffix == ".c"]
     front_end = feature_sources(features, program.name) if features else []
-    return [f"{program.name}.c", f"{program.name}_constants.c", *front_end, *kernels]
+    constants = [f"{program.name}_constants.c"] if data is None else []
+    return [f"{program.name}.c", *constants, *front_end, *kernels]
 
 
 def emit_library(
-    program: Program, golden: Golden | None = None, layout_name: str = DEFAULT, *, features: ModelFeatures | None = None
+    program: Program,
+    golden: Golden | None = None,
+    layout_name: str = DEFAULT,
+    *,
+    features: ModelFeatures | None = None,
+    data: DataSection | None = None,
 ) -> dict[str, str]:
     """Path -> text of the library; with `golden` also all that the layout adds: build files, example, README.
 
-    With `features`, the front end of the model is part of it. Raises UsageError for a layout that does not exist.
+    With `features`, the front end of the model is part of it. With `data` the library is for updatable firmware: its
+    functions take the data section of a capsule, and it has no constants and no test of its own. Raises UsageError for
+    a layout that does not exist.
     """
+    if data is not None and golden is not None:
+        raise ValueError("the golden vectors of an updatable model are in its capsule")
     context = _context(program, features)
     wanted = layout(layout_name)
     headers, sources = (PurePosixPath(_render(folder, context)) for folder in (wanted.headers, wanted.sources))
@@ -120,17 +135,17 @@ def emit_library(
         "nonfinite": not _finite(program, golden),
         "headers": [f"kernels/{PurePosixPath(k.header).name}" for k in kernels],
         "params_type": {k.name: k.params_type for k in kernels},
+        "data": data,
+        "layer_index": {layer.name: i for i, layer in enumerate(program.layers)},
+        "structs": [params_struct(name) for name in sorted({k.params_type for k in kernels})],
         "sources": [str(sources / path) for path in library_sources(program, features)],
         "own_sources": [path for path in library_sources(program, features) if "/" not in path],
         "public_headers": [f"{headers / name}" for name in _headers(program, features)],
     }
     name = program.name
-    files = {
-        f"{headers / name}.h": "model.h.j2",
-        f"{sources / name}.c": "model.c.j2",
-        f"{sources / name}_constants.h": "constants.h.j2",
-        f"{sources / name}_constants.c": "constants.c.j2",
-    }
+    files = {f"{headers / name}.h": "model.h.j2", f"{sources / name}.c": "model.c.j2"}
+    if data is None:
+        files |= {f"{sources / name}_constants.{end}": f"constants.{end}.j2" for end in ("h", "c")}
     if features is not None:
         files |= {
             f"{headers / name}_features.h": "features.h.j2",
@@ -152,9 +167,34 @@ def next_command(program: Program, layout_name: str, folder: str) -> str:
     return _render(layout(layout_name).next, _context(program, None) | {"folder": folder})
 
 
-def emit_binding(program: Program, features: ModelFeatures | None = None) -> str:
-    """The C file that describes the model to the firmware (`to_device_model`), and its front end to_device_features."""
-    return _environment().get_template("binding.c.j2").render(_context(program, features))
+def emit_binding(
+    program: Program,
+    features: ModelFeatures | None = None,
+    *,
+    data: DataSection | None = None,
+    capsule: bytes | None = None,
+) -> str:
+    """The C file that describes the model to the firmware (`to_device_model`), and its front end to_device_features.
+
+    Of updatable firmware it has the structure of `data`, too; `capsule` is the one in the firmware image.
+    """
+    context = _context(program, features) | {"data": data}
+    if capsule is not None:
+        context["capsule"] = {
+            "bytes": len(capsule),
+            "words": -(-len(capsule) // 4),
+            "data_offset": read_capsule(capsule).data_offset,
+        }
+    return _environment().get_template("binding.c.j2").render(context)
+
+
+def emit_factory(program: Program, capsule: bytes) -> str:
+    """The C file with the capsule of the firmware image, `NAME_factory`."""
+    words = np.frombuffer(capsule + bytes(-len(capsule) % 4), "<u4")
+    lines = (", ".join(f"0x{word:08x}" for word in words[i : i + 8]) for i in range(0, len(words), 8))
+    text = ",\n".join(f"    {line}" for line in lines)
+    context = _context(program, None) | {"capsule": {"bytes": len(capsule), "words": len(words), "text": text}}
+    return _environment().get_template("factory.c.j2").render(context)
 
 
 def _headers(program: Program, features: ModelFeatures | None) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinyops.graph import DType, State, Tensor
+from tinyops.emit.data_section import constant_offset, uniform_byte
+from tinyops.graph import DType, Tensor
 from tinyops.lower.program import ArenaRef, Constant, ConstantRef, Layer, Ref, StateRef, Value
 
 _CTYPES = {
@@ -92,10 +93,12 @@ def golden_values(steps: Sequence[Sequence[np.ndarray[Any, Any]]], port: int) ->
     return ",\n".join("    {\n" + numbers(step[port], " " * 8) + "\n    }" for step in steps)
 
 
-def argument(ref: Ref, model: str, output: bool) -> str:
-    """A kernel argument; only outputs are not const."""
+def argument(ref: Ref, model: str, output: bool, constants: Mapping[str, int] | None = None) -> str:
+    """A kernel argument; only outputs are not const. With `constants` these are at offsets of the data section."""
     const = "" if output else "const "
     if isinstance(ref, ConstantRef):
+        if constants is not None:
+            return f"(const {ctype(ref.dtype)} *)(const void *)(data + {constant_offset(ref, constants)})"
         return f"{model}_{ref.name}" + (f" + {ref.offset}" if ref.offset else "")
     base = "arena" if isinstance(ref, ArenaRef) else "state"
     # By way of void where the alignment grows: the plan has seen to it.
@@ -120,12 +123,6 @@ def output_range(layer: Layer) -> str:
     if not arena:
         return "state" if refs else "-"
     return f"{min(arena)}..{min(arena) + sum(t.nbytes for t in layer.outputs) - 1}"
-
-
-def uniform_byte(state: State) -> int | None:
-    """The byte that fills the whole initial value, or None."""
-    raw = np.frombuffer(state.initial.tobytes(), np.uint8)
-    return int(raw[0]) if raw.size and bool((raw == raw[0]).all()) else None
 
 
 FILTERS = {

@@ -89,7 +89,7 @@ def _as_table(op: Lowering) -> list[Call] | None:
         if data is None or varying.dtype not in (DType.INT8, DType.BOOL):
             continue
         if view.output().dtype.itemsize == 1 and varying.elements == view.output().elements:
-            if (data != data.reshape(-1)[0]).any():
+            if data.size > 1 and (op.by_structure or (data != data.reshape(-1)[0]).any()):
                 continue
             values = all_values(DType.INT8) if varying.dtype is DType.INT8 else np.arange(256, dtype=np.int64) & 1
             other = data.reshape(-1)[:1].astype(np.int64)
