@@ -10,21 +10,25 @@ from pathlib import Path
 import pytest
 
 from tests.support.firmware import FAKE_MODEL
+from tinyops.device.board import find_board
+from tinyops.device.firmware import firmware_sources
 from tinyops.resources import data_dir
 
 SECONDS = int(os.environ.get("TINYOPS_FUZZ_SECONDS", "15"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("features", [False, True], ids=["model", "features"])
-def test_fuzz_device(features: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("-DTO_FEATURES",), ("-DTO_NETWORK", "-DTO_DEVICE_PEERS=3")], ids=str)
+def test_fuzz_device(options: tuple[str, ...], tmp_path: Path) -> None:
     clang = shutil.which("clang") or pytest.skip("clang is not installed")
     firmware = data_dir("firmware")
-    sources = [firmware / "fuzz" / "fuzz_device.c", FAKE_MODEL, *sorted((firmware / "common" / "src").glob("to_*.c"))]
+    everywhere = firmware_sources(find_board("qemu-cortex-m4")).sources
+    common = [path for path in everywhere if path.parent.name == "src" and path.name != "main.c"]
+    sources = [firmware / "fuzz" / "fuzz_device.c", FAKE_MODEL, *common]
     program = tmp_path / "fuzz_device"
     sanitize = ["-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", '-DTINYOPS_VERSION="fuzz"']
-    flags += ["-DTO_FEATURES"] if features else []
+    flags += options
     include = f"-I{firmware / 'common' / 'include'}"
     built = subprocess.run(
         [clang, *sanitize, *flags, include, *map(str, sources), "-o", str(program)],

@@ -478,6 +478,11 @@ def test_keys_need_a_role() -> None:
     assert (outcome.reason, outcome.actions[0]) == (Reason.OK, "begin:2:1")
     both = Receiver(keys=SIGN.option(roles=ROOT | SIGNER))
     assert [one.reason for one in both.run(change, GOOD)] == [Reason.OK] * 2
+    # Nor may it use up the sequence numbers of the keys, by way of the manifest's own id: none could be revoked then.
+    named = envelope(dict(sorted({**manifest(sequence=2**32 - 1), 5: [b"keys"]}.items())))
+    outcome = Receiver().one(named)
+    assert (outcome.reason, outcome.actions) == (Reason.UNAUTHORIZED, [])
+    assert both.reason(named) == Reason.OK
 
 
 def test_cbor_reader() -> None:

@@ -27,15 +27,25 @@ _SHADES, _ASCII_SHADES = " ░▒▓█", " .+*#"
 @click.option(
     "-o", "--output", "folder", type=click.Path(path_type=Path), help="Build folder; default: in the user's cache."
 )
+@click.option("--update", is_flag=True, help="Bring a new model to the running board, signed; then a bad one.")
 @json_option
-def command(board: str, images: int | None, folder: Path | None, json_to: str | None) -> None:
-    """Build firmware with a small model, boot it, stream real test images to it, and compare with TFLite Micro."""
+def command(board: str, images: int | None, folder: Path | None, update: bool, json_to: str | None) -> None:
+    """Build firmware with a small model, boot it, stream real test images to it, and compare with TFLite Micro.
+
+    With --update the board then gets a retrained model while it runs, and undoes one whose self-test fails.
+    """
     chosen, missing = choose_board(board)
     if missing:
         console.print(f"{plain(board)} cannot be used here: {plain(missing)}", style="yellow", soft_wrap=True)
         console.print("running on the board `host`: the same code, as a process of this computer", style="yellow")
+    name = f"{chosen.name}-update" if update else chosen.name
+    target = folder or Path(platformdirs.user_cache_dir("tinyops")) / "demo" / name
+    if update:
+        from tinyops.cli.demo_update import show_update_demo
+
+        show_update_demo(chosen, target, images, json_to)
+        return
     data = load_demo_data()
-    target = folder or Path(platformdirs.user_cache_dir("tinyops")) / "demo" / chosen.name
     total = len(data.images[:images])
     if json_to != "-":
         say(f"[bold]digits[/] on [bold]{chosen.name}[/] ({plain(chosen.title)})")

@@ -7,6 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,33 +16,63 @@ import aiocoap
 import aiocoap.error
 import numpy as np
 
-from tinyops.device.link.stream import Connect, open_address
-from tinyops.device.link.transport import Console, SerialTuning, SlipmuxInterface, open_context
+from tinyops.device.link.address import find_target
+from tinyops.device.link.framing import Framing
+from tinyops.device.link.oscore import refusal
+from tinyops.device.link.profile import LINKS, LinkProfile, find_link
+from tinyops.device.link.stream import Connect
+from tinyops.device.link.transport import Console, LinkInterface, close_context, open_context
 from tinyops.device.protocol import DeviceInfo, Profile, read_answer
 from tinyops.errors import DeviceError
 
-__all__ = ["DeviceClient", "DeviceInfo", "Profile"]
+__all__ = ["Answer", "DeviceClient", "DeviceInfo", "Profile"]
 
 Array = np.ndarray[Any, Any]
 _T = TypeVar("_T")
 
-_CONNECT_SECONDS = 10.0
-_ANSWER_SECONDS = 20.0
+_CONNECT_SECONDS = 30.0
 _PING_SECONDS = 2.0
 _MAX_INFO = 1 << 18  # bytes
 _OCTETS, _CBOR = 42, 60
 _CONSOLE_TEXTS = 200
+_MAX_TEXT = 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to one message: `code` is class << 5 | detail of RFC 7252, `format` its content format."""
+
+    code: int
+    payload: bytes
+    format: int | None
+
+    @property
+    def name(self) -> str:
+        """Such as "4.08"."""
+        return f"{self.code >> 5}.{self.code & 31:02}"
 
 
 class DeviceClient:
     """A connected device. Use it as a context manager, from one thread at a time.
 
-    `console` is called with the device's console texts, from another thread; the last of them are in `console_text`.
-    Every failure is a DeviceError.
+    `connect` opens the link, on which messages lie in slipmux frames or as `framing` says; `link` are the link's block
+    size and times; with `oscore`, the folder of a security context, requests are protected. `console` is called with
+    the device's console texts, from another thread; the last of them are in `console_text`. Every failure is a
+    DeviceError.
     """
 
-    def __init__(self, connect: Connect, *, where: str = "device", console: Console | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        where: str = "device",
+        console: Console | None = None,
+        link: LinkProfile = LINKS["serial"],
+        framing: Framing | None = None,
+        oscore: Path | None = None,
+    ) -> None:
         self.where = where
+        self.link = link
         self._console = console
         self._texts: deque[str] = deque(maxlen=_CONSOLE_TEXTS)
         self._info: DeviceInfo | None = None
@@ -48,15 +80,34 @@ class DeviceClient:
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"link to {where}", daemon=True)
         self._thread.start()
         try:
-            self._context, self._interface = self._call(open_context(connect, self._hear), _CONNECT_SECONDS)
+            opening = open_context(connect, self._hear, link, framing, oscore)
+            self._context, self._interface = self._call(opening, _CONNECT_SECONDS)
+            self.link = self._interface.remote.profile
         except BaseException:
             self._stop_loop()
             raise
 
     @classmethod
-    def open(cls, port: str, *, baudrate: int = 115200, console: Console | None = None) -> Self:
-        """Connect to a serial port or pty, `tcp://HOST:PORT`, or `unix:PATH`."""
-        return cls(open_address(port, baudrate=baudrate), where=port, console=console)
+    def open(
+        cls,
+        port: str,
+        *,
+        baudrate: int = 115200,
+        console: Console | None = None,
+        link: str | None = None,
+        block_size: int | None = None,
+        oscore: Path | None = None,
+    ) -> Self:
+        """Connect to a serial port or pty, `tcp://HOST:PORT`, `unix:PATH`, `coap://HOST[:PORT]`, or
+        `ble:ADDRESS` and `ble-l2cap:ADDRESS` (Bluetooth LE).
+
+        `link` names the kind of link in `LINKS`, by default what the address stands for; `block_size` in bytes replaces
+        the link's; `oscore` is the folder of a security context that protects the requests. Raises UsageError when one
+        of them is none.
+        """
+        target = find_target(port, baudrate=baudrate)
+        profile = find_link(link or target.link, block_size)
+        return cls(target.connect, where=port, console=console, link=profile, framing=target.framing(), oscore=oscore)
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +122,7 @@ class DeviceClient:
         if self._loop.is_closed():
             return
         try:
-            self._call(self._context.shutdown(), _CONNECT_SECONDS)
+            self._call(close_context(self._context), _CONNECT_SECONDS)
         finally:
             self._stop_loop()
 
@@ -91,6 +142,42 @@ class DeviceClient:
         """Counts of the last invocations, fresh from the device."""
         answer = self._request(aiocoap.GET, "profile", budget=_MAX_INFO, accept=_CBOR)
         return read_answer(Profile, answer, f"{self.where}, /profile")
+
+    def forget_info(self) -> None:
+        """Ask again for what the device runs, which an update has changed."""
+        self._info = None
+
+    def get(self, path: str, *, accept: int = _CBOR) -> bytes:
+        """The content of a resource."""
+        return self._request(aiocoap.GET, path, budget=_MAX_INFO, accept=accept)
+
+    def post(self, path: str, payload: bytes = b"") -> bytes:
+        """The answer to a POST."""
+        return self._request(aiocoap.POST, path, payload=payload, budget=_MAX_INFO)
+
+    def put_block(
+        self,
+        path: str,
+        payload: bytes,
+        block: tuple[int, bool, int],
+        *,
+        total: int | None = None,
+        etag: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """One block (number, more, size exponent) of a PUT, and the answer to it, which may be a refusal.
+
+        `total` is the size of the whole, told with the first block; `etag` names the content.
+        """
+        message = aiocoap.Message(code=aiocoap.PUT, payload=payload, transport_tuning=self.link.tuning())
+        message.opt.content_format = _OCTETS
+        message.opt.block1 = block
+        if total is not None:
+            message.opt.size1 = total
+        if etag is not None:
+            message.opt.etag = etag
+        answer = self._send(path, message, _MAX_TEXT, timeout, blockwise=False)
+        return Answer(int(answer.code), bytes(answer.payload), answer.opt.content_format)
 
     def reset(self) -> None:
         """Give the model's state its initial value, and the front end the start of a stream."""
@@ -169,35 +256,48 @@ class DeviceClient:
         timeout: float | None = None,
     ) -> bytes:
         """The payload of a successful answer. The device may send up to about `budget` bytes."""
-        message = aiocoap.Message(code=code, payload=payload, transport_tuning=SerialTuning())
-        message.opt.uri_path = (path,)
+        message = aiocoap.Message(code=code, payload=payload, transport_tuning=self.link.tuning())
         if query:
             message.opt.uri_query = tuple(query)
         if payload:
             message.opt.content_format = _OCTETS
         if accept is not None:
             message.opt.accept = accept
-        message.remote = self._interface.remote
-        # Blocks of 16 bytes have headers of up to 20, and each block of the payload has an answer; some come twice.
-        self._interface.budget = 4 * (budget + len(payload)) + 4096
-        seconds = _ANSWER_SECONDS if timeout is None else timeout
-        try:
-            response = self._call(_exchange(self._context, self._interface, message, seconds), seconds + 5)
-        except aiocoap.error.Error as error:
-            raise self._failed(path, error) from error
+        if budget > self.link.block_bytes:
+            message.opt.block2 = (0, False, self.link.block_exponent)
+        response = self._send(path, message, budget, timeout)
         if not response.code.is_successful():
             text = response.payload[:200].decode("utf-8", "replace")
             raise DeviceError(f"answered {response.code}" + (f": {text}" if text else ""), where=self._place(path))
         return bytes(response.payload)
+
+    def _send(
+        self, path: str, message: aiocoap.Message, budget: int, timeout: float | None = None, blockwise: bool = True
+    ) -> aiocoap.Message:
+        """The answer, whatever its code."""
+        message.opt.uri_path = tuple(path.split("/"))
+        message.remote = self._interface.remote
+        # Blocks of 16 bytes have headers of up to 20, and each block of the payload has an answer; some come twice.
+        self._interface.budget = 4 * (budget + len(message.payload)) + 4096
+        seconds = self.link.answer_seconds if timeout is None else timeout
+        exchange = _exchange(self._context, self._interface, message, seconds, self.link, blockwise)
+        try:
+            return self._call(exchange, seconds + 5)
+        except aiocoap.error.Error as error:
+            raise self._failed(path, error) from error
 
     def _failed(self, path: str, error: Exception) -> DeviceError:
         if self._interface.end_reason is not None:
             return DeviceError(f"the connection ended: {self._interface.end_reason}", where=self._place(path))
         if isinstance(error, aiocoap.error.ConRetransmitsExceeded):
             what = "no answer"
+        elif (said := refusal(error)) is not None:
+            return DeviceError(said, where=self._place(path), hint="--oscore FOLDER, with this device's context")
         else:
             what = f"the exchange failed: {error.args[0] if error.args else type(error).__name__}"
-        return DeviceError(what, where=self._place(path), hint="is tinyops firmware running there, at this baud rate?")
+        return DeviceError(
+            what, where=self._place(path), hint="is tinyops firmware running there, at this address and baud rate?"
+        )
 
     def _call(self, coroutine: Coroutine[Any, Any, _T], seconds: float) -> _T:
         if self._loop.is_closed():
@@ -223,25 +323,30 @@ class DeviceClient:
 
 
 async def _exchange(
-    context: aiocoap.Context, interface: SlipmuxInterface, message: aiocoap.Message, timeout: float
+    context: aiocoap.Context,
+    interface: LinkInterface,
+    message: aiocoap.Message,
+    timeout: float,
+    link: LinkProfile,
+    blockwise: bool,
 ) -> aiocoap.Message:
-    """Send a request, and ping while its answer is awaited: see `SlipmuxInterface.ping`."""
+    """Send a request, and ping while its answer is awaited: see `LinkInterface.ping`."""
     if interface.end_reason is not None:
         raise aiocoap.error.NetworkError(interface.end_reason)
-    pinging = asyncio.create_task(_ping(interface))
+    pinging = asyncio.create_task(_ping(interface, max(_PING_SECONDS, 2 * link.ack_timeout)))
     deadline = asyncio.get_running_loop().call_later(
         timeout, interface.fail, aiocoap.error.NetworkError(f"no answer within {timeout:g} s")
     )
     try:
-        return await context.request(message).response
+        return await context.request(message, handle_blockwise=blockwise).response
     finally:
         deadline.cancel()
         pinging.cancel()
 
 
-async def _ping(interface: SlipmuxInterface) -> None:
+async def _ping(interface: LinkInterface, seconds: float) -> None:
     while True:
-        await asyncio.sleep(_PING_SECONDS)
+        await asyncio.sleep(seconds)
         interface.ping()
 
 

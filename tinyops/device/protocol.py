@@ -21,11 +21,13 @@ _Count = Annotated[int, Field(ge=0, lt=1 << 64)]
 CounterKind = Literal["emulated-instructions", "measured-on-board", "none"]
 
 
-class _Answer(BaseModel):
+class DeviceAnswer(BaseModel):
+    """What a device says: strict, nothing unknown."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class TensorInfo(_Answer):
+class TensorInfo(DeviceAnswer):
     """An input or output: real = scale * (value - zero_point)."""
 
     name: _Name
@@ -47,7 +49,7 @@ class TensorInfo(_Answer):
         return np.dtype(self.dtype).newbyteorder("<")
 
 
-class FeatureInfo(_Answer):
+class FeatureInfo(DeviceAnswer):
     """The front end: what a raw step is, and the bytes of raw data for the first and each further inference."""
 
     kind: _Name
@@ -71,7 +73,7 @@ class FeatureInfo(_Answer):
         return (self.first_bytes if first else self.next_bytes) // self.step_bytes
 
 
-class DeviceInfo(_Answer):
+class DeviceInfo(DeviceAnswer):
     """GET /info. `layers` are (name, op) in the order of execution, `digest` is the SHA-256 of the model file."""
 
     protocol: Literal[1]
@@ -88,7 +90,7 @@ class DeviceInfo(_Answer):
     features: FeatureInfo | None = None
 
 
-class Profile(_Answer):
+class Profile(DeviceAnswer):
     """GET /profile: instructions of the last plain invocation, and of each layer in the last profiled one.
 
     `features` are those of the front end, for all steps of the last inference from raw data.
@@ -103,7 +105,7 @@ class Profile(_Answer):
     frames_dropped: _Bytes
 
 
-_A = TypeVar("_A", DeviceInfo, Profile)
+_A = TypeVar("_A", bound=DeviceAnswer)
 
 
 def read_answer(kind: type[_A], payload: bytes, where: str) -> _A:

@@ -5,6 +5,7 @@
 enum { MAJOR_UINT, MAJOR_NEGATIVE, MAJOR_BYTES, MAJOR_TEXT, MAJOR_ARRAY, MAJOR_MAP };
 
 #define FLOAT32 0xFAu
+#define TRUE 0xF5u
 #define NIL 0xF6u
 
 static void put(to_cbor *out, uint8_t byte) {
@@ -57,20 +58,28 @@ void to_cbor_float(to_cbor *out, float value) {
 
 void to_cbor_null(to_cbor *out) { put(out, NIL); }
 
-static void put_string(to_cbor *out, unsigned major, const uint8_t *bytes, size_t length) {
-    put_head(out, major, length);
+void to_cbor_true(to_cbor *out) { put(out, TRUE); }
+
+void to_cbor_item(to_cbor *out, const uint8_t *bytes, size_t length) {
     for (size_t i = 0; i < length; i++) {
         put(out, bytes[i]);
     }
+}
+
+static void put_string(to_cbor *out, unsigned major, const uint8_t *bytes, size_t length) {
+    put_head(out, major, length);
+    to_cbor_item(out, bytes, length);
 }
 
 void to_cbor_bytes(to_cbor *out, const uint8_t *bytes, size_t length) {
     put_string(out, MAJOR_BYTES, bytes, length);
 }
 
-void to_cbor_text(to_cbor *out, const char *text) {
-    put_string(out, MAJOR_TEXT, (const uint8_t *)text, strlen(text));
+void to_cbor_utf8(to_cbor *out, const uint8_t *text, size_t length) {
+    put_string(out, MAJOR_TEXT, text, length);
 }
+
+void to_cbor_text(to_cbor *out, const char *text) { to_cbor_utf8(out, (const uint8_t *)text, strlen(text)); }
 
 void to_cbor_array(to_cbor *out, uint32_t items) { put_head(out, MAJOR_ARRAY, items); }
 

@@ -65,11 +65,42 @@ static int take_path(to_coap_message *message, to_coap_slice value) {
     if (message->path_segments == UINT8_MAX || value.length > 255) {
         return 0;
     }
-    if (message->path_segments++ == 0) {
-        message->path = value;
+    if (message->path_segments < TO_COAP_PATH_MAX) {
+        message->path[message->path_segments] = value;
+    }
+    message->path_segments++;
+    return 1;
+}
+
+/* In a request there may be several (RFC 7252, 5.10.6.2), which only a GET would ask about. */
+static int take_etag(to_coap_message *message, to_coap_slice value) {
+    if (value.length < 1 || value.length > TO_COAP_ETAG_MAX) {
+        return 0;
+    }
+    if (message->etag.length == 0) {
+        message->etag = value;
     }
     return 1;
 }
+
+static int take_echo(to_coap_message *message, to_coap_slice value) {
+    if (value.length < 1 || value.length > TO_COAP_ECHO_MAX || message->echo.length > 0) {
+        return 0;
+    }
+    message->echo = value;
+    return 1;
+}
+
+#ifdef TO_OSCORE
+static int take_oscore(to_coap_message *message, to_coap_slice value) {
+    if (message->has_oscore || value.length > 255) {
+        return 0;
+    }
+    message->has_oscore = 1;
+    message->oscore = value;
+    return 1;
+}
+#endif
 
 static int take_query(to_coap_message *message, to_coap_slice value) {
     if (message->query_count == TO_COAP_QUERY_MAX || value.length > 255) {
@@ -83,8 +114,14 @@ static int take_option(to_coap_message *message, uint32_t number, to_coap_slice 
     switch (number) {
     case TO_COAP_OPTION_URI_HOST:
         return value.length >= 1 && value.length <= 255;
+    case TO_COAP_OPTION_ETAG:
+        return take_etag(message, value);
     case TO_COAP_OPTION_URI_PORT:
         return value.length <= 2;
+#ifdef TO_OSCORE
+    case TO_COAP_OPTION_OSCORE:
+        return take_oscore(message, value);
+#endif
     case TO_COAP_OPTION_URI_PATH:
         return take_path(message, value);
     case TO_COAP_OPTION_URI_QUERY:
@@ -95,6 +132,8 @@ static int take_option(to_coap_message *message, uint32_t number, to_coap_slice 
         return take_uint(&message->accept, value, 2);
     case TO_COAP_OPTION_SIZE1:
         return take_uint(&message->size1, value, 4);
+    case TO_COAP_OPTION_ECHO:
+        return take_echo(message, value);
     case TO_COAP_OPTION_BLOCK1:
         return take_block(&message->block1, value);
     case TO_COAP_OPTION_BLOCK2:
@@ -198,24 +237,50 @@ void to_coap_set_code(to_coap_writer *writer, uint8_t code) {
     }
 }
 
-void to_coap_put_uint(to_coap_writer *writer, uint16_t option, uint32_t value) {
-    uint8_t length = 0;
-    while (length < 4 && value >> (8 * length) != 0) {
-        length++;
+/* The nibble for a delta or length, and how many bytes follow it. */
+static unsigned extended(unsigned value, unsigned *more) {
+    *more = value < 13 ? 0u : value < 269 ? 1u : 2u;
+    return value < 13 ? value : 12u + *more;
+}
+
+static uint8_t *put_extended(uint8_t *place, unsigned value, unsigned more) {
+    if (more == 2) {
+        *place++ = (uint8_t)((value - 269u) >> 8);
+        *place++ = (uint8_t)(value - 269u);
+    } else if (more == 1) {
+        *place++ = (uint8_t)(value - 13u);
     }
-    unsigned delta = (unsigned)option - writer->last_option; /* below 269: see the option numbers */
-    uint8_t *place = reserve(writer, (delta < 13 ? 1u : 2u) + length);
+    return place;
+}
+
+void to_coap_put_bytes(to_coap_writer *writer, uint16_t option, const uint8_t *bytes, uint16_t length) {
+    unsigned delta = (unsigned)option - writer->last_option;
+    unsigned more_delta, more_length;
+    unsigned first = extended(delta, &more_delta) << 4;
+    first |= extended(length, &more_length);
+    uint8_t *place = reserve(writer, 1u + more_delta + more_length + length);
     if (place == NULL) {
         return;
     }
     writer->last_option = option;
-    *place++ = (uint8_t)((delta < 13 ? delta : 13u) << 4 | length);
-    if (delta >= 13) {
-        *place++ = (uint8_t)(delta - 13);
+    *place++ = (uint8_t)first;
+    place = put_extended(place, delta, more_delta);
+    place = put_extended(place, length, more_length);
+    for (uint16_t i = 0; i < length; i++) {
+        place[i] = bytes[i];
     }
-    while (length-- > 0) {
-        *place++ = (uint8_t)(value >> (8 * length));
+}
+
+void to_coap_put_uint(to_coap_writer *writer, uint16_t option, uint32_t value) {
+    uint8_t bytes[4];
+    uint8_t length = 0;
+    while (length < 4 && value >> (8 * length) != 0) {
+        length++;
     }
+    for (uint8_t i = 0; i < length; i++) {
+        bytes[i] = (uint8_t)(value >> (8 * (length - 1 - i)));
+    }
+    to_coap_put_bytes(writer, option, bytes, length);
 }
 
 void to_coap_put_block(to_coap_writer *writer, uint16_t option, uint32_t number, int more, uint8_t szx) {

@@ -1,28 +1,24 @@
 #include <string.h>
 
 #include "tinyops/to_device.h"
+#include "tinyops/to_resources.h"
 
 enum { FLAG_RESET = 1, FLAG_PROFILE = 2, FLAG_RAW = 4 };
 
-/* Stores the bytes [skip, skip + size) of a body in `window`, and returns the bytes of the whole body. */
-typedef uint32_t (*body_writer)(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size);
-
-static void fail(to_coap_writer *reply, uint8_t code, const char *text) {
+void to_resources_fail(to_coap_writer *reply, uint8_t code, const char *text) {
     to_coap_set_code(reply, code);
     to_coap_put_text(reply, text);
 }
 
-/* Answers with the block of the body that the request asks for, the first of 1024 bytes when it asks for
- * none. */
-static void answer_body(const to_device *device, const to_coap_message *request, to_coap_writer *reply,
-                        uint8_t code, uint16_t format, body_writer body) {
+void to_resources_answer_body(const to_device *device, const to_coap_message *request, to_coap_writer *reply,
+                              uint8_t code, uint16_t format, to_resources_body body) {
     const to_coap_block *block2 = &request->block2;
     uint8_t szx = block2->present ? block2->szx : TO_COAP_BLOCK_SZX;
     uint32_t block = to_coap_block_bytes(szx);
     uint32_t offset = block2->number * block; /* below 2^30: the number has 20 bits */
     uint32_t total = body(device, NULL, 0, 0);
     if (offset > 0 && offset >= total) {
-        fail(reply, TO_COAP_BAD_REQUEST, "block is behind the end");
+        to_resources_fail(reply, TO_COAP_BAD_REQUEST, "block is behind the end");
         return;
     }
     uint32_t size = total - offset < block ? total - offset : block;
@@ -47,13 +43,14 @@ static void answer_body(const to_device *device, const to_coap_message *request,
 /* GET /info */
 
 static void get_info(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
-    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, to_describe_info);
+    to_resources_answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, to_describe_info);
 }
 
 /* GET /profile */
 
 static void get_profile(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
-    answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR, to_describe_profile);
+    to_resources_answer_body(device, request, reply, TO_COAP_CONTENT, TO_COAP_FORMAT_CBOR,
+                             to_describe_profile);
 }
 
 /* POST /reset */
@@ -176,6 +173,10 @@ static int read_flags(const to_coap_message *request, uint8_t *flags) {
     return 1;
 }
 
+static int is_uploader(const to_device *device) {
+    return to_endpoint_equal(&device->upload.from, &device->peer->endpoint);
+}
+
 /* Takes one block of the inputs. Returns 1 when they are complete; else the answer is written. */
 static int take_block(to_device *device, const to_coap_message *request, to_coap_writer *reply,
                       uint8_t flags) {
@@ -186,7 +187,7 @@ static int take_block(to_device *device, const to_coap_message *request, to_coap
     uint32_t length = request->payload.length;
     const to_features *features = flags & FLAG_RAW ? to_device_front_end() : NULL;
     if (offset == 0 && features != NULL && features->run->open && !(flags & FLAG_RESET)) {
-        fail(reply, TO_COAP_INCOMPLETE, "the stream broke off; begin anew: reset=1");
+        to_resources_fail(reply, TO_COAP_INCOMPLETE, "the stream broke off; begin anew: reset=1");
         return 0;
     }
     if (offset == 0) {
@@ -194,17 +195,20 @@ static int take_block(to_device *device, const to_coap_message *request, to_coap
         upload->expected = expected_bytes(device, flags);
         upload->active = 1;
         upload->flags = flags;
+        upload->from = device->peer->endpoint;
         device->has_outputs = 0;
+        device->outputs_left = 0;
         if (request->size1.present && request->size1.value != upload->expected) {
             refuse_length(device, reply, TO_COAP_BAD_REQUEST, request->size1.value);
             return 0;
         }
-    } else if (!upload->active || offset != upload->received || flags != upload->flags) {
-        fail(reply, TO_COAP_INCOMPLETE, "not the next block");
+    } else if (!upload->active || offset != upload->received || flags != upload->flags ||
+               !is_uploader(device)) {
+        to_resources_fail(reply, TO_COAP_INCOMPLETE, "not the next block");
         return 0;
     }
     if (block1->present && (block1->more ? length != block : length > block)) {
-        fail(reply, TO_COAP_BAD_REQUEST, "payload is not of the block's size");
+        to_resources_fail(reply, TO_COAP_BAD_REQUEST, "payload is not of the block's size");
         return 0;
     }
     if (length > upload->expected - upload->received) {
@@ -240,23 +244,24 @@ static int take_block(to_device *device, const to_coap_message *request, to_coap
 static void post_infer(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
     uint8_t flags;
     if (!read_flags(request, &flags)) {
-        fail(reply, TO_COAP_BAD_REQUEST,
-             to_device_front_end() != NULL ? "unknown query; allowed: raw=1, reset=1, profile=1"
-                                           : "unknown query; allowed: reset=1, profile=1");
+        to_resources_fail(reply, TO_COAP_BAD_REQUEST,
+                          to_device_front_end() != NULL ? "unknown query; allowed: raw=1, reset=1, profile=1"
+                                                        : "unknown query; allowed: reset=1, profile=1");
         return;
     }
     if (request->content_format.present && request->content_format.value != TO_COAP_FORMAT_OCTETS) {
-        fail(reply, TO_COAP_UNSUPPORTED_FORMAT, "allowed: 42, octets");
+        to_resources_fail(reply, TO_COAP_UNSUPPORTED_FORMAT, "allowed: 42, octets");
         return;
     }
     if (request->block2.number > 0) { /* a further block of the last outputs */
-        if (!device->has_outputs || request->block1.present || request->payload.length > 0) {
-            fail(reply, TO_COAP_INCOMPLETE, "no outputs are kept");
+        if (!device->has_outputs || request->block1.present || request->payload.length > 0 ||
+            !is_uploader(device)) {
+            to_resources_fail(reply, TO_COAP_INCOMPLETE, "no outputs are kept");
             return;
         }
     } else {
         if ((flags & FLAG_PROFILE) && device->model->layer_count > TO_DEVICE_LAYERS) {
-            fail(reply, TO_COAP_NOT_IMPLEMENTED, "more layers than TO_DEVICE_LAYERS");
+            to_resources_fail(reply, TO_COAP_NOT_IMPLEMENTED, "more layers than TO_DEVICE_LAYERS");
             return;
         }
         if (!take_block(device, request, reply, flags)) {
@@ -269,51 +274,89 @@ static void post_infer(to_device *device, const to_coap_message *request, to_coa
         to_device_invoke(device, flags & FLAG_PROFILE);
         device->has_outputs = 1;
     }
-    answer_body(device, request, reply, TO_COAP_CHANGED, TO_COAP_FORMAT_OCTETS, write_outputs);
+    to_resources_answer_body(device, request, reply, TO_COAP_CHANGED, TO_COAP_FORMAT_OCTETS, write_outputs);
+    uint32_t block = to_coap_block_bytes(request->block2.present ? request->block2.szx : TO_COAP_BLOCK_SZX);
+    device->outputs_left = (request->block2.number + 1) * block < write_outputs(device, NULL, 0, 0);
 }
 
-typedef struct {
-    const char *path;
-    uint8_t method;
-    uint8_t takes_input;
-    uint16_t format; /* of the answer; 0: it has no content */
-    void (*answer)(to_device *device, const to_coap_message *request, to_coap_writer *reply);
-} resource;
-
-static const resource resources[] = {
+static const to_resource resources[] = {
     {"info", TO_COAP_GET, 0, TO_COAP_FORMAT_CBOR, get_info},
     {"infer", TO_COAP_POST, 1, TO_COAP_FORMAT_OCTETS, post_infer},
     {"reset", TO_COAP_POST, 0, 0, post_reset},
     {"profile", TO_COAP_GET, 0, TO_COAP_FORMAT_CBOR, get_profile},
+    {NULL, 0, 0, 0, NULL},
 };
 
-static const resource *find_resource(const to_coap_message *request) {
-    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
-        if (request->path_segments == 1 && to_coap_slice_is(request->path, resources[i].path)) {
-            return &resources[i];
+#ifdef TO_UPDATABLE
+static const to_resource *const tables[] = {resources, to_update_resources};
+#else
+static const to_resource *const tables[] = {resources};
+#endif
+
+static int is_path(const to_coap_message *request, const char *path) {
+    size_t first = 0;
+    while (path[first] != '\0' && path[first] != '/') {
+        first++;
+    }
+    if (path[first] == '\0') {
+        return request->path_segments == 1 && to_coap_slice_is(request->path[0], path);
+    }
+    return request->path_segments == 2 && request->path[0].length == first &&
+           memcmp(request->path[0].bytes, path, first) == 0 &&
+           to_coap_slice_is(request->path[1], path + first + 1);
+}
+
+static const to_resource *find_resource(const to_coap_message *request) {
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        for (const to_resource *found = tables[i]; found->path != NULL; found++) {
+            if (is_path(request, found->path)) {
+                return found;
+            }
         }
     }
     return NULL;
 }
 
+static void refuse_path(to_coap_writer *reply) {
+    to_resources_fail(reply, TO_COAP_NOT_FOUND, "allowed: ");
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        for (const to_resource *found = tables[i]; found->path != NULL; found++) {
+            if (i > 0 || found != tables[i]) {
+                to_coap_put_text(reply, ", ");
+            }
+            to_coap_put_text(reply, found->path);
+        }
+    }
+}
+
+static void refuse_method(to_coap_writer *reply, uint8_t allowed) {
+    static const char *const texts[] = {"allowed: GET", "allowed: POST", "allowed: PUT"};
+    to_resources_fail(reply, TO_COAP_METHOD_NOT_ALLOWED, texts[allowed - TO_COAP_GET]);
+}
+
+static void refuse_format(to_coap_writer *reply, uint16_t allowed) {
+    to_resources_fail(reply, TO_COAP_NOT_ACCEPTABLE,
+                      allowed == TO_COAP_FORMAT_CBOR     ? "allowed: 60, CBOR"
+                      : allowed == TO_COAP_FORMAT_OCTETS ? "allowed: 42, octets"
+                                                         : "allowed: 112, SenML in CBOR");
+}
+
 void to_resources_answer(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
-    const resource *found = find_resource(request);
+    const to_resource *found = find_resource(request);
     if (request->bad_option != 0) {
-        fail(reply, TO_COAP_BAD_OPTION, "not understood: option ");
+        to_resources_fail(reply, TO_COAP_BAD_OPTION, "not understood: option ");
         to_coap_put_number(reply, request->bad_option);
     } else if (found == NULL) {
-        fail(reply, TO_COAP_NOT_FOUND, "allowed: info, infer, reset, profile");
+        refuse_path(reply);
     } else if (request->code != found->method) {
-        fail(reply, TO_COAP_METHOD_NOT_ALLOWED,
-             found->method == TO_COAP_GET ? "allowed: GET" : "allowed: POST");
+        refuse_method(reply, found->method);
     } else if (request->block1.szx > TO_COAP_BLOCK_SZX || request->block2.szx > TO_COAP_BLOCK_SZX) {
-        fail(reply, TO_COAP_BAD_REQUEST, "reserved block size");
+        to_resources_fail(reply, TO_COAP_BAD_REQUEST, "reserved block size");
     } else if (request->accept.present && found->format != 0 && request->accept.value != found->format) {
-        fail(reply, TO_COAP_NOT_ACCEPTABLE,
-             found->format == TO_COAP_FORMAT_CBOR ? "allowed: 60, CBOR" : "allowed: 42, octets");
+        refuse_format(reply, found->format);
     } else if (!found->takes_input &&
                (request->payload.length > 0 || request->block1.present || request->query_count > 0)) {
-        fail(reply, TO_COAP_BAD_REQUEST, "takes neither payload nor query");
+        to_resources_fail(reply, TO_COAP_BAD_REQUEST, "takes neither payload nor query");
     } else {
         found->answer(device, request, reply);
     }

@@ -19,8 +19,11 @@ void to_cbor_uint(to_cbor *out, uint64_t value);
 void to_cbor_int(to_cbor *out, int32_t value);
 void to_cbor_float(to_cbor *out, float value);
 void to_cbor_null(to_cbor *out);
+void to_cbor_true(to_cbor *out);
 void to_cbor_bytes(to_cbor *out, const uint8_t *bytes, size_t length);
 void to_cbor_text(to_cbor *out, const char *text);
+void to_cbor_utf8(to_cbor *out, const uint8_t *text, size_t length);
+void to_cbor_item(to_cbor *out, const uint8_t *bytes, size_t length); /* encoded already */
 void to_cbor_array(to_cbor *out, uint32_t items);
 void to_cbor_map(to_cbor *out, uint32_t pairs);
 
