@@ -18,6 +18,6 @@ command = LazyGroup(
         "publish": "Put a packed update on the fleet's server.",
         "published": "List the published updates.",
         "withdraw": "Take a published update back.",
-        "rollout": "Campaigns: an update for a fleet, in waves, with gates.",
+        "rollout": "Take an update to a fleet, in waves, with gates.",
     },
 )

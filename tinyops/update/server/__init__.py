@@ -1,0 +1,1 @@
+"""The fleet's server: CoAP for devices, a web page for people."""
