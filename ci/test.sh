@@ -16,6 +16,7 @@ step lint-imports --no-logo
 step ci/format.sh --check
 step shellcheck ci/*.sh .ci/run
 
+[ "${1:-}" = fast ] || step ci/interop.sh
 pytest=(python -m pytest -n 2)
 if [ "${1:-}" = fast ]; then
     pytest+=(-m "not slow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import pty
 import random
@@ -26,13 +27,14 @@ from tests.support.firmware import build_fake
 from tinyops.device import client as client_module
 from tinyops.device.board import find_board
 from tinyops.device.client import DeviceClient
+from tinyops.device.link.profile import LINKS
 from tinyops.device.link.slipmux import Decoder, Kind, encode_coap, encode_text
 from tinyops.device.link.stream import Connect, Receiver, Stream, open_address, pipe_stream
-from tinyops.device.link.transport import SerialTuning
 from tinyops.errors import DeviceError, UsageError
 
 A = (np.arange(1500) % 251 - 125).astype(np.int8)[None]
 LOOPS = np.array([1, 1], np.int32)
+QUICK = dataclasses.replace(LINKS["serial"], ack_timeout=0.05, max_retransmit=8)
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +139,6 @@ class BadLine:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SerialTuning, "ACK_TIMEOUT", 0.05)
-    monkeypatch.setattr(SerialTuning, "MAX_RETRANSMIT", 8)
     monkeypatch.setattr(client_module, "_PING_SECONDS", 0.1)
 
 
@@ -168,7 +168,7 @@ def test_each_frame_of_an_invocation_may_be_spoiled(program: Path, direction: st
 
     with process(program) as device:
         line = BadLine(pipe_stream(device.stdout, device.stdin), spoil)  # type: ignore[arg-type]
-        with DeviceClient(line) as client:
+        with DeviceClient(line, link=QUICK) as client:
             assert client.infer([A, LOOPS])[1].tolist() == [2, 7]
             counting = True
             sums, total = client.infer([A, LOOPS])
@@ -194,7 +194,7 @@ def test_a_line_that_spoils_one_frame_in_ten(program: Path, seed: int) -> None:
 
     with process(program) as device:
         line = BadLine(pipe_stream(device.stdout, device.stdin), spoil)  # type: ignore[arg-type]
-        with DeviceClient(line) as client:
+        with DeviceClient(line, link=QUICK) as client:
             check_steps(client, 25)
 
 
@@ -342,9 +342,8 @@ def test_an_error_of_the_device_is_shown() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_silence_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_ANSWER_SECONDS", 0.3)
-    with DeviceClient(FakeDevice(lambda _: [])) as client:
+def test_silence_ends_in_an_error() -> None:
+    with DeviceClient(FakeDevice(lambda _: []), link=dataclasses.replace(QUICK, answer_seconds=0.3)) as client:
         for _ in range(2):
             start = time.monotonic()
             with pytest.raises(DeviceError, match="no answer") as caught:

@@ -12,14 +12,17 @@ of a line for any text. A comment on the line before a block says more about it:
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +143,8 @@ class Session:
             "PYTHONPATH": str(ROOT),
             "XDG_CONFIG_HOME": str(self._private / "config"),
             "XDG_CACHE_HOME": str(self._private / "cache"),
+            "XDG_DATA_HOME": str(self._private / "data"),
+            "XDG_STATE_HOME": str(self._private / "state"),
             "COLUMNS": "100",
             "NO_COLOR": "1",
             "TERM": "dumb",
@@ -156,18 +161,25 @@ class Session:
         """(exit status, printed lines without trailing blanks) of a command."""
         where = self._private / "folder"
         script = f"set -o pipefail\ntrap 'pwd >{shlex.quote(str(where))}' EXIT\n{text}\n"
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["bash", "-c", script],
             cwd=self._here,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=SECONDS,
-            check=False,
+            start_new_session=True,
         )
+        atexit.register(_end_group, process.pid)
+        output, _ = process.communicate(timeout=SECONDS)
         self._here = Path(where.read_text(encoding="utf-8").rstrip("\n"))
-        printed = [line.rstrip() for line in done.stdout.decode("utf-8", "replace").splitlines()]
+        printed = [line.rstrip() for line in output.decode("utf-8", "replace").splitlines()]
         while printed and not printed[-1]:
             printed.pop()
-        return 0 if done.returncode == _PIPE_CLOSED else done.returncode, printed
+        return 0 if process.returncode == _PIPE_CLOSED else process.returncode, printed
+
+
+def _end_group(group: int) -> None:
+    """End what a command left running in the background."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)

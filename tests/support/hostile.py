@@ -264,6 +264,7 @@ def structures() -> dict[str, Case]:
         "a manifest that is an array": (seal(encode([1, 5])), Reason.MALFORMED_CBOR),
         "a manifest with bytes after it": (seal(encode(plain_manifest()) + b"\x00"), Reason.MALFORMED_CBOR),
         "an unknown manifest component": (_manifest(m5=[b"other"]), Reason.COMPONENT_UNKNOWN),
+        "the keys' sequence number by a signer of models": (_manifest(m5=[b"keys"]), Reason.UNAUTHORIZED),
         "set-version that is no version": (_manifest(m6=b"\x01"), malformed),
         "set-version of nine numbers": (_manifest(m6=encode([1] * 9)), malformed),
         "an install of nothing": (_manifest(m20=b"\x80"), Reason.MALFORMED_CBOR),

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from tests.cases import all_cases
 from tinyops.device.board import Board, Memory, load_board
+from tinyops.device.link.profile import LINKS
 from tinyops.errors import ModelError
 from tinyops.features import KINDS, FeatureSettings
 from tinyops.graph import DType, Graph, Op, OpView, Quantization, Tensor
@@ -36,6 +37,7 @@ from tinyops.ops import (
 from tinyops.quantize import QuantizationSettings
 from tinyops.quantize.data_settings import DataSettings
 from tinyops.resources import data_dir
+from tinyops.suit import Reason
 
 _KINDS = ("host", "emulated", "real")
 _OPERANDS = (
@@ -350,9 +352,31 @@ def _default(field: FieldInfo) -> str:
 
 
 #: Name in a `generated` comment -> what makes the text.
+def reasons() -> str:
+    """Why updates are refused or undone."""
+    rows = [f"| {reason.value} | `{reason.slug}` | {reason.text} |" for reason in Reason]
+    return "\n".join(["| code | name | |", "|---|---|---|", *rows])
+
+
+def links() -> str:
+    """Kinds of links, with their blocks and times."""
+    rows = [
+        (
+            f"`{link.name}`",
+            link.meaning,
+            f"{'by the MTU' if link.adapts else f'{link.block_bytes:,} B'}",
+            f"{link.ack_timeout:g} s",
+            str(link.max_retransmit),
+        )
+        for link in LINKS.values()
+    ]
+    return _table(("link", "what it is", "blocks", "ACK time-out", "retransmissions"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "operators": operators,
     "importer": importer,
+    "links": links,
     "onnx_limits": onnx_limits,
     "onnx_operators": onnx_operators,
     "arenas": arenas,
@@ -361,4 +385,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "feature_settings": feature_settings,
     "quantization_data": quantization_data,
     "quantization_settings": quantization_settings,
+    "reasons": reasons,
 }

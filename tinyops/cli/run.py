@@ -34,6 +34,7 @@ from tinyops.cli.common import (
     shown,
     symbol_name,
 )
+from tinyops.cli.link_options import LinkOptions, link_options
 from tinyops.device.board import Board, find_board
 from tinyops.device.build import REPORT, build_firmware, load_build, refuse_without_port
 from tinyops.device.client import DeviceClient
@@ -74,7 +75,10 @@ from tinyops.passes import run_passes
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random input without --input."
 )
-@click.option("--port", help="Talk to a device that is running: serial port, pty, tcp://HOST:PORT, unix:PATH.")
+@click.option(
+    "--port", help="Talk to a device that is running: serial port, pty, tcp://HOST:PORT, unix:PATH, coap://HOST[:PORT]."
+)
+@link_options
 @click.option("--profile/--no-profile", default=True, show_default=True, help="Count instructions per layer.")
 @json_option
 def command(
@@ -87,6 +91,7 @@ def command(
     verify: bool,
     seed: int,
     port: str | None,
+    link: LinkOptions,
     profile: bool,
     json_to: str | None,
 ) -> None:
@@ -97,6 +102,7 @@ def command(
     The input has the model's input shape; with one more leading axis it is a sequence of invocations with state
     carried from one to the next, and the output has that axis too. Without --input a seeded random one is used.
     """
+    link.check(port)
     path, project = resolve_model(model, builds=True)
     built = path if path.is_dir() else None
     settings = _settings(path, built, features, project)
@@ -111,7 +117,7 @@ def command(
     if not inputs and not raw:
         note(f"no --input: a random one, seed {seed}")
     if port is not None:
-        connection: AbstractContextManager[DeviceClient] = DeviceClient.open(port)
+        connection: AbstractContextManager[DeviceClient] = link.open(port)
     else:
         assert chosen is not None
         image = _image(path, chosen, project, built, settings)

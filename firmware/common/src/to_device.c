@@ -4,19 +4,7 @@
 
 #include "tinyops/to_port.h"
 #include "tinyops/to_text.h"
-
-static void send_empty(uint8_t type, uint16_t id) {
-    uint8_t bytes[4];
-    to_coap_writer writer;
-    to_coap_start(&writer, bytes, sizeof bytes, type, TO_COAP_EMPTY, id, NULL, 0);
-    to_slipmux_send_coap(bytes, writer.length);
-}
-
-static void send_reply(const to_device *device) {
-    if (device->reply_length > 0) {
-        to_slipmux_send_coap(device->reply, device->reply_length);
-    }
-}
+#include "to_exchange.h"
 
 /* Counting */
 
@@ -61,6 +49,9 @@ void to_device_invoke(to_device *device, int observed) {
         counts->invocation = above(to_port_count() - before, counts->invocation_overhead);
         counts->has_invocation = counting != 0;
     }
+#ifdef TO_UPDATABLE
+    to_update_inference_done(device->update);
+#endif
 }
 
 void to_device_push(to_device *device, const to_features *features) {
@@ -78,107 +69,128 @@ void to_device_reset(to_device *device) {
     }
 }
 
-/* Messages */
+/* Updates */
 
-void to_device_answer_separately(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
-    uint8_t type = TO_COAP_NON;
-    if (request->type == TO_COAP_CON) {
-        send_empty(TO_COAP_ACK, request->id);
-        type = TO_COAP_CON;
-        device->request_separate = 1;
-        device->unacknowledged = 1;
-    }
-    uint16_t id = device->next_id++;
-    to_coap_start(reply, reply->bytes, reply->capacity, type, TO_COAP_EMPTY, id, request->token,
-                  request->token_length);
+#ifdef TO_UPDATABLE
+
+/* Requests that may come between two blocks of one inference before it is given up for a new model. */
+#define PATIENCE 8u
+
+/* Likewise, where there is a clock: how long such an inference may stand still. */
+#define PATIENCE_MS 10000u
+
+static void start_update(to_device *device) {
+    static to_update update;
+    to_update_port port;
+    memset(&port, 0, sizeof port);
+    to_port_update(&port);
+    port.say = to_slipmux_send_text;
+    to_update_start(&update, &to_device_update, &port);
+    device->update = &update;
 }
 
-static int is_repeated(const to_device *device, const to_coap_message *request) {
-    return device->has_request && device->request_id == request->id &&
-           device->request_token_length == request->token_length &&
-           memcmp(device->request_token, request->token, request->token_length) == 0;
+/* No input is half there, and no output half fetched. */
+static int is_between_inferences(const to_device *device) {
+    const to_features *features = to_device_front_end();
+    return !device->upload.active && !device->outputs_left && (features == NULL || !features->run->open);
 }
 
-static void answer_repeated(const to_device *device, const to_coap_message *request) {
-    if (request->type != TO_COAP_CON) {
+static void try_update(to_device *device) {
+    if (!to_update_is_due(device->update) || !is_between_inferences(device)) {
         return;
     }
-    if (device->request_separate) {
-        send_empty(TO_COAP_ACK, request->id);
-    }
-    if (!device->request_separate || device->unacknowledged) {
-        send_reply(device);
-    }
-}
-
-static void remember(to_device *device, const to_coap_message *request) {
-    device->has_request = 1;
-    device->request_id = request->id;
-    device->request_token_length = request->token_length;
-    memcpy(device->request_token, request->token, sizeof device->request_token);
-    device->request_separate = 0;
-    device->unacknowledged = 0;
-    device->reply_length = 0;
-}
-
-static void handle_request(to_device *device, const to_coap_message *request) {
-    if (request->type != TO_COAP_CON && request->type != TO_COAP_NON) {
-        return;
-    }
-    if (is_repeated(device, request)) {
-        answer_repeated(device, request);
-        return;
-    }
-    remember(device, request);
-    /* RFC 7252, 5.4.1: a non-confirmable message with an unknown critical option is rejected silently. */
-    if (request->bad_option != 0 && request->type == TO_COAP_NON) {
-        return;
-    }
-    to_coap_writer reply;
-    int confirmable = request->type == TO_COAP_CON;
-    to_coap_start(&reply, device->reply, sizeof device->reply, confirmable ? TO_COAP_ACK : TO_COAP_NON,
-                  TO_COAP_EMPTY, confirmable ? request->id : device->next_id++, request->token,
-                  request->token_length);
-    to_resources_answer(device, request, &reply);
-    device->reply_length = reply.length;
-    send_reply(device);
-}
-
-static void handle_empty(to_device *device, const to_coap_message *message) {
-    if (message->type == TO_COAP_CON) { /* a ping */
-        send_empty(TO_COAP_RST, message->id);
-        if (device->unacknowledged) {
-            send_reply(device);
-        }
-    } else if (message->type == TO_COAP_ACK || message->type == TO_COAP_RST) {
-        uint16_t reply_id = (uint16_t)(device->reply[2] << 8 | device->reply[3]);
-        if (device->unacknowledged && message->id == reply_id) {
-            device->unacknowledged = 0;
-        }
+    device->waited = 0;
+    if (to_update_poll(device->update)) {
+        to_device_reset(device);
+        device->has_outputs = 0;
+        device->counts.has_invocation = 0;
+        device->counts.has_layers = 0;
     }
 }
 
-static void handle_message(to_device *device, const uint8_t *data, size_t length) {
-    to_coap_message message;
-    to_coap_result result = to_coap_parse(&message, data, length);
-    if (result == TO_COAP_IGNORE) {
-        return;
-    }
-    if (result == TO_COAP_OK && message.code == TO_COAP_EMPTY) {
-        handle_empty(device, &message);
-    } else if (result == TO_COAP_OK && message.code >> 5 == 0) {
-        handle_request(device, &message);
-    } else if (message.type == TO_COAP_CON) { /* malformed, or a response that nobody waits for */
-        send_empty(TO_COAP_RST, message.id);
+static void end_inference(to_device *device) {
+    const to_features *features = to_device_front_end();
+    device->upload.active = 0;
+    device->outputs_left = 0;
+    if (features != NULL) {
+        features->run->open = 0;
     }
 }
+
+/* Before a request: one that does not go on with the present inference, but begins another one, ends it, and
+ * so do many others. */
+static void try_update_before(to_device *device, const to_coap_message *request) {
+    if (!to_update_is_due(device->update)) {
+        return;
+    }
+    int infers = request->path_segments == 1 && to_coap_slice_is(request->path[0], "infer");
+    if (infers && (request->block1.number > 0 || request->block2.number > 0)) {
+        return;
+    }
+    if (infers || ++device->waited > PATIENCE) {
+        end_inference(device);
+    }
+    try_update(device);
+}
+
+#ifdef TO_NETWORK
+/* Ends an inference whose input does not go on while a new model waits; when to look again. */
+static uint64_t poll_inference(to_device *device) {
+    uint64_t now = to_port_now_ms();
+    if (!to_update_is_due(device->update) || is_between_inferences(device)) {
+        device->patience_ends = 0;
+        return UINT64_MAX;
+    }
+    if (device->patience_ends == 0 || device->upload.received != device->patient_at) {
+        device->patience_ends = now + PATIENCE_MS;
+        device->patient_at = device->upload.received;
+    } else if (now >= device->patience_ends) {
+        end_inference(device);
+    }
+    return device->patience_ends;
+}
+#endif
+
+#else
+
+static void start_update(to_device *device) { (void)device; }
+static void try_update(to_device *device) { (void)device; }
+static void try_update_before(to_device *device, const to_coap_message *request) {
+    (void)device;
+    (void)request;
+}
+
+#endif
+
+/* Requests */
+
+void to_device_answer(to_device *device, const to_coap_message *request, to_coap_writer *reply) {
+    try_update_before(device, request);
+    to_resources_answer(device, request, reply);
+}
+
+void to_device_idle(to_device *device) { try_update(device); }
+
+#ifdef TO_NETWORK
+uint64_t to_device_poll(to_device *device) {
+    uint64_t waits = UINT64_MAX;
+#ifdef TO_UPDATABLE
+    to_update_tick(device->update, (uint32_t)(to_port_now_ms() / 1000u));
+    waits = poll_inference(device);
+#endif
+    try_update(device);
+    uint64_t next = to_exchange_poll(device);
+    return waits < next ? waits : next;
+}
+#endif
 
 void to_device_receive(to_device *device, const uint8_t *data, size_t length) {
+    static const to_endpoint line;
     for (size_t i = 0; i < length; i++) {
         if (to_slipmux_feed(&device->receiver, data[i]) == TO_SLIPMUX_COAP) {
             size_t content_length;
             const uint8_t *content = to_slipmux_content(&device->receiver, &content_length);
-            handle_message(device, content, content_length);
+            to_device_datagram(device, &line, content, content_length);
         }
     }
 }
@@ -187,6 +199,12 @@ void to_device_start(to_device *device, const to_model *model) {
     memset(device, 0, sizeof *device);
     device->model = model;
     to_slipmux_reset(&device->receiver);
+#ifdef TO_NETWORK /* a peer may still remember the ids from before a reset */
+    uint8_t random[2];
+    to_port_random(random, sizeof random);
+    device->next_id = (uint16_t)(random[0] << 8 | random[1]);
+#endif
+    start_update(device);
     to_device_reset(device);
     calibrate(&device->counts);
 
@@ -194,6 +212,7 @@ void to_device_start(to_device *device, const to_model *model) {
     const char *const greeting[] = {"tinyops " TINYOPS_VERSION ", model ",       model->name,  ", ",
                                     to_text_decimal(&arena, model->arena_bytes), " B arena\n", NULL};
     to_slipmux_send_text(greeting);
+    try_update(device);
 }
 
 void to_device_run(to_device *device) {

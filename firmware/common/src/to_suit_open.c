@@ -195,11 +195,19 @@ static to_reason read_common(to_suit *suit, to_span common) {
     return reason == TO_REASON_OK && suit->components == 0 ? TO_REASON_PARAMETER_MISSING : reason;
 }
 
-/* manifest-component-id: its counter counts, too. */
+/* Whether the signer may change this place of the device. */
+static int may_change(const to_suit *suit, uint32_t place) {
+    const to_suit_platform *platform = suit->platform;
+    return (platform->components[place].roles & platform->keys->keys[suit->signer].roles) != 0;
+}
+
+/* manifest-component-id: its counter counts, too, for those who may change the component. */
 static void read_manifest_id(to_suit *suit, to_cbor_reader *reader) {
     uint32_t place = find_component(suit->platform, to_cbor_skip(reader));
     if (place == suit->platform->component_count) {
         to_cbor_fail(reader, TO_REASON_COMPONENT_UNKNOWN);
+    } else if (!may_change(suit, place)) {
+        to_cbor_fail(reader, TO_REASON_UNAUTHORIZED);
     } else {
         suit->counters |= UINT32_C(1) << suit->platform->components[place].counter;
     }
@@ -324,9 +332,8 @@ static to_reason read_manifest(to_suit *suit, envelope_parts *parts) {
 /* The signer may change every component named, and the manifest is newer than all of them. */
 static to_reason check_rights(const to_suit *suit) {
     const to_suit_platform *platform = suit->platform;
-    uint8_t roles = platform->keys->keys[suit->signer].roles;
     for (uint32_t i = 0; i < suit->components; i++) {
-        if ((platform->components[suit->device_index[i]].roles & roles) == 0) {
+        if (!may_change(suit, suit->device_index[i])) {
             return TO_REASON_UNAUTHORIZED;
         }
     }

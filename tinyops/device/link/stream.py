@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tinyops.errors import DeviceError, MissingToolError, UsageError
 
-_ADDRESSES = "a serial port such as /dev/ttyACM0, tcp://HOST:PORT, or unix:PATH"
+_ADDRESSES = "a serial port such as /dev/ttyACM0, tcp://HOST:PORT, unix:PATH, coap://HOST[:PORT], ble:ADDRESS"
 _READ = 4096
 
 

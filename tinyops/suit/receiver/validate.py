@@ -120,7 +120,10 @@ class _Members:
         elif key == Section.REFERENCE_URI:
             program.reference_uri = reader.text_string()
         elif key == Section.COMPONENT_ID:
-            program.counters.add(self.device.places[self.place(reader)].counter)
+            place = self.device.places[self.place(reader)]
+            if not place.roles & self.device.keys[self.authentic.signer].roles:
+                raise SuitError(Reason.UNAUTHORIZED, "the key's role")
+            program.counters.add(place.counter)
         elif key == Section.SET_VERSION:
             if not read_version(reader.byte_string()):
                 raise SuitError(Reason.PARAMETER_MALFORMED, "set-version")

@@ -40,6 +40,7 @@ typedef struct {
     void (*init)(void *state); /* sets the state to its initial value */
     void (*invoke)(void *arena, void *state);
     void (*invoke_observed)(void *arena, void *state, to_observer observer, void *context);
+    const struct to_capsule_plan *plan; /* of updatable firmware (to_capsule.h), else NULL */
 } to_model;
 
 /* What the firmware remembers of a front end's stream. */
@@ -66,8 +67,14 @@ typedef struct {
     void (*push)(void *state, const void *step, void *arena); /* completes the input with the last step */
 } to_features;
 
-/* Defined by the generated binding; the front end only where TO_FEATURES is defined. */
+/* Defined by the generated binding; the front end only where TO_FEATURES is defined. Where TO_UPDATABLE is
+ * defined, name, digest, inputs, outputs and what the functions compute are those of the active capsule,
+ * which to_capsule_activate changes. */
+#ifdef TO_UPDATABLE
+extern to_model to_device_model;
+#else
 extern const to_model to_device_model;
+#endif
 extern const to_features to_device_features;
 
 #endif

@@ -23,7 +23,7 @@
  * - An image matches when both its digest and, where the manifest tells it, its size are right.
  * - Copy and swap need another component as their source.
  * - No two contents are decrypted with the same key and IV.
- * - A key must have a role that each named component accepts.
+ * - A key must have a role that each named component accepts, the manifest's own id included.
  * - A list of component indexes ascends. Where a manifest has several components, every outermost sequence
  * begins with a component index.
  *
