@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Tinyops
 from tests.support.fleet import CLASS, make_pack
+from tinyops.cli import common
 from tinyops.update.keystore import Keystore
 
 
@@ -131,7 +132,51 @@ def test_servers_that_cannot_be(tinyops: Tinyops, options: tuple[str, ...]) -> N
     assert tinyops("serve", *options).code == 2
 
 
+def test_a_refused_plan_publishes_nothing(tinyops: Tinyops, tmp_path: Path) -> None:
+    keys = Keystore(tmp_path / "keys")
+    make_pack(tmp_path / "v2", 2, key=keys.signer(keys.generate("ci")))  # type: ignore[arg-type]
+    assert tinyops("update", "rollout", "create", "v2", "--keys", "keys", "--waves", "50,5").code == 2
+    assert tinyops("update", "rollout", "create", "v3").code == 1
+    assert not (tmp_path / "fleet").exists()
+    assert tinyops("update", "publish", "v2", "--keys", "keys").out.startswith("published v2, ")
+    assert tinyops("update", "publish", "v2", "--keys", "keys").out.startswith("published already: v2, ")
+
+
+def test_a_damaged_pack(tinyops: Tinyops, tmp_path: Path) -> None:
+    keys = Keystore(tmp_path / "keys")
+    make_pack(tmp_path / "v2", 2, key=keys.signer(keys.generate("ci")))  # type: ignore[arg-type]
+    (tmp_path / "v2" / "manifest.suit").write_bytes(b"")
+    done = tinyops("update", "publish", "v2", "--keys", "keys")
+    assert (done.code, "v2/manifest.suit: the data end" in done.err) == (1, True)
+
+
+def test_a_canary_needs_devices_with_its_tag(tinyops: Tinyops, tmp_path: Path) -> None:
+    keys = Keystore(tmp_path / "keys")
+    make_pack(tmp_path / "v2", 2, key=keys.signer(keys.generate("ci")))  # type: ignore[arg-type]
+    tinyops("device", "add", "a", "b", "--tag", "lab")
+    tinyops("device", "add", "c", "d")
+    create = ("update", "rollout", "create", "v2", "--keys", "keys", "--start", "--canary")
+    for canary, tag in ((1, "labs"), (3, "lab")):
+        done = tinyops(*create, canary, "--canary-tag", tag)
+        assert (done.code, f"of its devices have the tag {tag}" in done.err) == (1, True)
+    assert tinyops("update", "rollout", "list", "--json").json() == []
+    assert tinyops(*create, 2, "--canary-tag", "lab").code == 0
+    tinyops("update", "rollout", "abort", "v2-2")
+    assert {part["status"] for part in tinyops("device", "show", "c", "--json").json()["rollouts"]} == {"aborted"}
+
+
+def test_a_narrow_terminal_loses_nothing(tinyops: Tinyops, monkeypatch: pytest.MonkeyPatch) -> None:
+    tinyops("device", "add", "a-device-with-a-long-name", "--tag", "and-a-long-tag", "--tag", "another-one")
+    monkeypatch.setattr(common.out, "_width", 40)
+    shown = tinyops("device", "list").out
+    assert common.out._width == 40
+    assert "…" not in shown
+    assert all(word in shown for word in ("a-device-with-a-long-name", "and-a-long-tag another-one", "seen", "never"))
+
+
 def test_short_tokens_are_refused(tinyops: Tinyops, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("short\n")
+    assert "token: others may read it" in tinyops("serve", "--web-token-file", "token").err
+    (tmp_path / "token").chmod(0o600)
     assert "too short" in tinyops("serve", "--web-token-file", "token").err
     assert "no file with a token" in tinyops("serve", "--web-token-file", "nothing").err

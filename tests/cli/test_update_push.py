@@ -113,8 +113,8 @@ def test_what_is_no_pack(tinyops: Tinyops, build: Build, device: UdpDevice, tmp_
     update = pack(build, 2)
     write(tmp_path / "half", Pack(update.envelope, update.digest, {}))
     done = tinyops("update", "push", "half", *where)
-    assert done.code == 2
-    assert "the payload model.bin is not there" in done.err
+    assert done.code == 1
+    assert "the payload model.bin is none of the files: it is missing, or was changed" in done.err
     assert tinyops("update", "push", "half").code == 2, "no device is named"
     assert tinyops("update", "push", "half", *where, "--board", "x").code == 2
     done = tinyops("update", "push", "half", "--port", "coap://127.0.0.1:9")

@@ -51,20 +51,20 @@ def program(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_program(build, tmp_path_factory.mktemp("tool") / "update_tool", TOOL)
 
 
-def make_program(build: Build, target: Path, source: Path, options: tuple[str, ...] = SANITIZED) -> Path:
-    """The firmware's objects with another main."""
+def make_program(build: Build, target: Path, *sources: Path, options: tuple[str, ...] = SANITIZED) -> Path:
+    """The firmware's objects with another main; a source of a name of theirs takes the place of the object."""
     firmware = data_dir("firmware")
     assert build.update is not None
-    firmware_objects = {path.stem for path in (firmware / "host").glob("*.c")} | DEVICE
-    objects = [
-        str(path) for path in (build.folder / "obj").glob("*.o") if path.stem not in firmware_objects - {"flash_file"}
-    ]
+    needless = {path.stem for path in (firmware / "host").glob("*.c")} - {"flash_file"} | DEVICE
+    needless |= {path.stem for path in sources}
+    objects = [str(path) for path in (build.folder / "obj").glob("*.o") if path.stem not in needless]
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-D_POSIX_C_SOURCE=200809L"]
     flags += [*update_defines(build.update), *build.update.crypto.cflags]
     flags += options
-    include = [f"-I{firmware / 'common' / 'include'}", f"-I{build.folder}"]
+    folders = (firmware / "common" / "include", firmware / "common" / "src", firmware / "host", build.folder)
+    include = [f"-I{path}" for path in folders]
     done = subprocess.run(
-        [compiler(build.board), *flags, *include, str(source), *objects, "-lm", "-o", str(target)],
+        [compiler(build.board), *flags, *include, *map(str, sources), *objects, "-lm", "-o", str(target)],
         capture_output=True,
         text=True,
         check=False,

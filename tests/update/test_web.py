@@ -69,6 +69,7 @@ def _begin(database: Database, name: str, sequence: int, approve: bool, now: flo
 @pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[ServerProcess]:
     (folder / "token").write_text(TOKEN + "\n")
+    (folder / "token").chmod(0o600)
     with server(folder, "--web-token-file", str(folder / "token")) as process:
         yield process
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tinyops.cli.common import emit_json, json_option, note, out, plain, say
+from tinyops.cli.common import emit_json, json_option, note, out, plain, print_table, say
 from tinyops.cli.fleet_options import database_option, open_fleet, plain_table
 from tinyops.cli.key_options import keys_option, passphrase_option, passphrase_source
 from tinyops.emit.files import write_file
@@ -43,7 +43,7 @@ def list_(last: int | None, action: str | None, database: str | None, json_to: s
     for row in rows:
         cells = (row["number"], row["time"][:19] + "Z", row["actor"], row["action"], audit.describe(row["details"]))
         table.add_row(*map(plain, cells))
-    out.print(table)
+    print_table(table)
 
 
 @command.command("verify")

@@ -12,9 +12,13 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 from tinyops.device.board import Board, find_board, list_board_files
 from tinyops.device.project import Project, find_project
@@ -26,6 +30,8 @@ from tinyops.features import FeatureSettings, load_settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PIPE_WIDTH = 200
+#: What the last column of a table keeps in a narrow terminal; more of it is wrapped.
+_LAST_COLUMN = 24
 
 
 class _Console(Console):
@@ -148,10 +154,9 @@ def resolve_model(model: Path | None, *, builds: bool = False) -> tuple[Path, Pr
     project = find_project()
     if model is None:
         if project is None:
-            verb = click.get_current_context().info_name
             raise UsageError(
                 "no model is named, and there is no tinyops.toml here or above",
-                hint=f"tinyops {verb} MODEL.tflite, or: tinyops new NAME",
+                hint=f"{this_verb()} MODEL.tflite, or: tinyops new NAME",
             )
         if project.model is None:
             raise UsageError("names no model", where=str(project.file), allowed='model = "path/to/model.tflite"')
@@ -169,8 +174,7 @@ def resolve_model(model: Path | None, *, builds: bool = False) -> tuple[Path, Pr
 def no_such_model(model: Path) -> UsageError:
     """The error about a path that does not exist, with those that look like it."""
     if str(model) in list_board_files():
-        verb = click.get_current_context().info_name
-        return UsageError("is a board, no model", where=str(model), hint=f"tinyops {verb} MODEL.tflite --board {model}")
+        return UsageError("is a board, no model", where=str(model), hint=f"{this_verb()} MODEL.tflite --board {model}")
     others = sorted(str(path) for kind in (".tflite", ".onnx") for path in model.parent.glob(f"*{kind}"))
     near = difflib.get_close_matches(str(model), others, n=3) or others[:3]
     return UsageError("no such file", where=str(model), allowed=", ".join(near) or None)
@@ -252,6 +256,30 @@ def progress(transient: bool = True) -> Progress:
 def say(text: str = "", *, style: str | None = None) -> None:
     """A line of a result, with markup; it is never wrapped, so that it can be searched and cut."""
     out.print(text, style=style, soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """A table whose last column may be wrapped. Nothing is cut: what a narrow terminal cannot show it wraps itself."""
+    natural = Measurement.get(out, out.options.update(max_width=1 << 16), table).maximum
+    last = table.columns[-1]
+    texts = (Text.from_markup(text).plain for text in (last.header, *last.cells) if isinstance(text, str))
+    widest = max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
+    needed = natural - max(0, widest - _LAST_COLUMN)
+    before = out.width
+    if needed <= before:
+        out.print(table)
+        return
+    fixed = out._width
+    out.width = needed
+    try:
+        out.print(table, crop=False)
+    finally:
+        out._width = fixed
+
+
+def this_verb() -> str:
+    """The verb that runs, as people call it, such as `tinyops update push`."""
+    return " ".join(("tinyops", *click.get_current_context().command_path.split()[1:]))
 
 
 def note(message: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyops.cli.common import BoardName, emit_json, json_option, note, out, plain, say
+from tinyops.cli.common import BoardName, emit_json, json_option, note, plain, print_table, say
 from tinyops.cli.fleet_options import ago, database_option, moment, open_fleet, plain_table
 from tinyops.errors import UsageError
 
@@ -58,9 +58,7 @@ def add(
         new = [registry.NewDevice(name, class_id, board, tags) for name in ids]
         new += _read_csv(file, class_id, board, tags) if file is not None else []
         with fleet.write() as session:
-            devices = [
-                registry.as_dict(row) for row in registry.add(session, new, time.time(), audit.person())
-            ]
+            devices = [registry.as_dict(row) for row in registry.add(session, new, time.time(), audit.person())]
     if json_to:
         emit_json(devices, json_to)
         return
@@ -118,7 +116,7 @@ def list_(tags: tuple[str, ...], where: tuple[str, ...], database: str | None, j
         tag_names = " ".join(row["tags"])
         cells = (row["id"], row["board"] or "-", tag_names, str(row["sequence"]), row["state"], _attempt(row))
         table.add_row(*map(plain, cells), ago(row["last_seen"]))
-    out.print(table)
+    print_table(table)
 
 
 def _attempt(row: dict[str, Any]) -> str:
@@ -133,7 +131,7 @@ def show(name: str, database: str | None, json_to: str | None) -> None:
     """Show the device ID: what it runs, its rollouts, and what it reported."""
     with open_fleet(database) as fleet:
         from tinyops.update import registry
-        from tinyops.update.campaign import parts_of
+        from tinyops.update.campaign import REPORTED, parts_of
 
         with fleet.read() as session:
             device = registry.as_dict(registry.find(session, name))
@@ -148,23 +146,25 @@ def show(name: str, database: str | None, json_to: str | None) -> None:
     table = plain_table("", "").grid(padding=(0, 2))
     for key, value in device.items():
         if key != "id" and value not in (None, ""):
-            table.add_row(f"[dim]{key.replace('_', ' ')}[/]", plain(value))
-    out.print(table)
+            shown = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+            table.add_row(f"[dim]{key.replace('_', ' ')}[/]", plain(shown))
+    print_table(table)
     if rollouts:
         table = plain_table("rollout", "sequence", "wave", "status", "reason", "offered", "finished")
         for part in rollouts:
             table.add_row(
-                *(plain(part[key]) for key in ("rollout", "sequence", "wave", "status", "reason")),
+                *(plain(part[key]) for key in ("rollout", "sequence", "wave", "status")),
+                part["reason"] if part["status"] in REPORTED else "-",
                 moment(part["offered"]),
                 moment(part["finished"]),
             )
-        out.print(table)
+        print_table(table)
     if reports:
         table = plain_table("reported", "sequence", "state", "attempt", "reason", "model")
         for report in reports:
             cells = (report["sequence"], report["state"], report["attempt"], report["reason"], report["digest"][:16])
             table.add_row(moment(report["time"]), *map(plain, cells))
-        out.print(table)
+        print_table(table)
 
 
 @command.command("tag")
@@ -202,5 +202,3 @@ def remove(name: str, database: str | None, json_to: str | None) -> None:
         emit_json({"removed": name}, json_to)
     else:
         say(f"{plain(name)}: removed")
-
-

@@ -30,7 +30,7 @@ database_option = click.option(
 
 
 def store_option(function: F) -> F:
-    """`--store DIR` and `--store-limit MB`; the verb gets them as `store` and `store_limit`."""
+    """`--store FOLDER` and `--store-limit MB`; the verb gets them as `store` and `store_limit`."""
     function = click.option(
         "--store-limit",
         type=click.IntRange(1, 1 << 20),
@@ -42,7 +42,7 @@ def store_option(function: F) -> F:
     return click.option(
         "--store",
         type=click.Path(path_type=Path),
-        metavar="DIR",
+        metavar="FOLDER",
         help="Folder of published files; default: TINYOPS_STORE, or store/ beside the database's file.",
     )(function)
 
@@ -111,7 +111,7 @@ def ago(moment: float | None) -> str:
     seconds = max(0.0, time.time() - moment)
     for unit, size in reversed(_UNITS.items()):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
+            return f"{seconds / size:.0f} {'min' if unit == 'm' else unit} ago"
     return "now"
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 from rich.table import Table
 
-from tinyops.cli.common import emit_json, json_option, note, out, plain, say, shown
+from tinyops.cli.common import emit_json, json_option, note, plain, print_table, say, shown
 from tinyops.cli.key_options import KEY_VARIABLE, ask_pin, keys_option, passphrase_option, passphrase_source
 from tinyops.device.project import find_project
 from tinyops.emit.files import write_file
@@ -82,6 +83,9 @@ def generate(
     role = role or ("decrypt" if chosen.decrypts else "signer")
     if chosen.experimental and not experimental:
         raise UsageError(f"{algorithm} is experimental: no device verifies it yet", hint="--experimental")
+    given = click.get_current_context().get_parameter_source("signatures") is not ParameterSource.DEFAULT
+    if given and not chosen.stateful:
+        raise UsageError("--signatures is for hsslms keys: others sign without end", hint="--algorithm hsslms")
     if uri is not None:
         record = keystore.add_token(
             name, uri, lambda place: generate_on_token(place, chosen, lambda: ask_pin(name)), role
@@ -143,7 +147,7 @@ def list_(keystore: Keystore, json_to: str | None) -> None:
         table.add_column(heading, no_wrap=True)
     for found in tables:
         table.add_row(*(found[column] for column in ("name", "algorithm", "role", "kid")), plain(_state(found)))
-    out.print(table)
+    print_table(table)
 
 
 @command.command("export")

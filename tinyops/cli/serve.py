@@ -10,6 +10,7 @@ import click
 from tinyops.cli.common import note, plain, say
 from tinyops.cli.fleet_options import Duration, database_option, open_fleet, open_store, store_option
 from tinyops.errors import UsageError
+from tinyops.update.key_files import read_private
 
 _TOKEN_VARIABLE = "TINYOPS_WEB_TOKEN"  # noqa: S105  # a name
 _MAX_TOKEN_FILE = 4096
@@ -86,6 +87,8 @@ def command(
             Policy(int(interval), accept_new),
             per_address=RateLimiter(address_rate, max(1, int(10 * address_rate))),
         )
+        with opened.write():  # one that only can be read fails here, not at the first check-in
+            pass
         say(f"fleet {plain(opened.name)}, files in {plain(str(fleet.store.folder))}")
         serve(fleet, coap, page, token, lambda text: say(f"  {plain(text)}"), oscore)
         note("ended")
@@ -99,7 +102,7 @@ def _read_token(file: Path | None) -> str | None:
             "is no file with a token", where=str(file), hint="openssl rand -hex 16 > token; chmod 600 token"
         )
     else:
-        token = file.read_text(encoding="utf-8", errors="replace").strip()
+        token = read_private(file).decode(errors="replace").strip()
     if token is not None and len(token) < _MIN_TOKEN:
         raise UsageError("the token of the page is too short", allowed=f"{_MIN_TOKEN} characters or more")
     return token

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from tinyops.cli.common import emit_json, json_option, out, plain, progress, say
+from tinyops.cli.common import emit_json, json_option, plain, print_table, progress, say
 from tinyops.errors import UsageError
 from tinyops.update.simulation.faults import Faults
 from tinyops.update.simulation.run import MAX_DEVICES, Simulation, read_capsules, read_fleet, simulate
@@ -146,15 +146,16 @@ def _print(result: Simulation, *, kept: bool) -> None:
     table.add_column("devices", justify="right")
     for (sequence, model, state, reason), count in sorted(result.groups().items()):
         table.add_row(str(sequence), model, state, reason, f"{count:,}")
-    out.print(table)
+    print_table(table)
     total = len(result.findings)
     happened = [f"{result.power_cuts:,} power cuts", f"{result.damaged:,} damaged", f"{result.starts:,} starts"]
     say(f"{', '.join(happened)} in {result.seconds:.0f} s; seed {result.seed}", style="dim")
     unknown = sum(finding.works is None and finding.state is not None for finding in result.findings)
     style = "red" if result.broken else "green"
-    say(f"[{style}]{result.working:,} of {total:,} devices work: their outputs are their model's reference[/]")
+    if result.working or result.broken or not unknown:
+        say(f"[{style}]{result.working:,} of {total:,} devices work: their outputs are their model's reference[/]")
     if unknown:
-        say(f"{unknown:,} run a model that is not at hand: name it with --capsule", style="yellow")
+        say(f"{unknown:,} answer, and were not checked: name the model that they run with --capsule", style="yellow")
     for finding in result.broken[:_SHOWN]:
         why = finding.error or "its outputs are not its model's"
         where = f"; {plain(finding.device.log)}" if kept else ""

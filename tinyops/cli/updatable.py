@@ -134,9 +134,14 @@ def _load_keys(names: tuple[str, ...], keystore: Path | None, folder: Path) -> t
     from tinyops.update.keystore import Keystore
 
     store, ask = Keystore(keystore), passphrase_source(None)
-    if not names:
-        return tuple(_key_of(key) for key in store.device_keys(None, ask))
-    return tuple(_load_key(name, store, folder, ask) for name in names)
+    if names:
+        keys = tuple(_load_key(name, store, folder, ask) for name in names)
+    else:
+        keys = tuple(_key_of(key) for key in store.device_keys(None, ask))
+    if not any(key.role == "signer" for key in keys):
+        where = "among the keys of --update-key" if names else f"in {store.folder}"
+        raise UsageError(f"there is no key that signs updates {where}", hint="tinyops keys generate NAME")
+    return keys
 
 
 def _load_key(name: str, store: Any, folder: Path, ask: Callable[[str], bytes]) -> UpdateKey:

@@ -288,7 +288,11 @@ class DeviceClient:
 
     def _failed(self, path: str, error: Exception) -> DeviceError:
         if self._interface.end_reason is not None:
-            return DeviceError(f"the connection ended: {self._interface.end_reason}", where=self._place(path))
+            return DeviceError(
+                f"the connection ended: {self._interface.end_reason}",
+                where=self._place(path),
+                hint="is the device running, at this address?",
+            )
         if isinstance(error, aiocoap.error.ConRetransmitsExceeded):
             what = "no answer"
         elif (said := refusal(error)) is not None:

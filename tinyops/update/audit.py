@@ -124,7 +124,7 @@ def _short(key: str, value: Any) -> str:
         return " ".join(_short(key, item) for item in value[:_LISTED]) + more
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:.12g}" if isinstance(value, float) else str(value)
     return text[:16] if key == "update" else text
 
 

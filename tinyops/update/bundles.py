@@ -95,7 +95,7 @@ def read_pack(folder: Path, keystore: Keystore, now: float) -> Pack:
         if path.stat().st_size > most:
             raise UsageError(f"is over {most:,} bytes", where=str(path))
     files = {path.name: path.read_bytes() for path in paths}
-    if not files[MANIFEST].startswith(bytes((0xD8, ENVELOPE_TAG))):
+    if files[MANIFEST][:1] and not files[MANIFEST].startswith(bytes((0xD8, ENVELOPE_TAG))):
         raise UsageError(
             "its manifest is not of the final dialect, and devices of others do not check in",
             where=str(folder),
@@ -109,7 +109,8 @@ def read_pack(folder: Path, keystore: Keystore, now: float) -> Pack:
     outside = [uri for uri in facts.uris if uri not in envelope.payloads]
     whole = (hashlib.sha256(content).digest() for content in (*files.values(), *envelope.payloads.values()))
     if facts.digest is not None and not facts.encrypted and facts.digest not in whole:
-        raise SuitError(Reason.IMAGE_DIGEST, "no file of the pack has it", where=str(folder))
+        hint = f"the whole pack again; tinyops update inspect {folder} tells more"
+        raise SuitError(Reason.IMAGE_DIGEST, "no file of the pack has it", where=str(folder), hint=hint)
     return Pack(folder.resolve().name, files, _paths(outside, files, folder), facts)
 
 
@@ -135,7 +136,11 @@ def _paths(uris: Sequence[str], files: dict[str, bytes], folder: Path) -> dict[s
         last = path.rsplit("/", 1)[-1]
         names = [name for name in files if last == name or _is_digest(last.split(".")[0], files[name])]
         if not names or names[0] == MANIFEST or len(path) > _MAX_PATH:
-            raise UsageError(f"the manifest's payload {uri[:80]} is not in the pack", where=str(folder))
+            raise FleetError(
+                f"the payload {uri[:80]} is none of the files: it is missing, or was changed",
+                where=str(folder),
+                hint=f"the whole pack again; tinyops update inspect {folder} tells more",
+            )
         if "/" not in path:
             raise UsageError(
                 f"the manifest names its payload {uri} by the name of a file, which another update may have as well",

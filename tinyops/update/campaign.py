@@ -24,7 +24,7 @@ from tinyops.update.cohort import Cohort, check_waves, members, rank, wave_targe
 from tinyops.update.database import FleetError
 from tinyops.update.gates import Gates
 from tinyops.update.registry import check_tag, reason_slug
-from tinyops.update.tables import Assignment, Bundle, Campaign, Wave
+from tinyops.update.tables import Assignment, Bundle, Campaign, Device, Wave
 
 DRAFT, RUNNING, HELD, PAUSED, FINISHED, ABORTED = "draft", "running", "held", "paused", "finished", "aborted"
 #: Devices of open waves are offered the update in these states.
@@ -35,7 +35,7 @@ ENDED = (FINISHED, ABORTED)
 OPEN = ("waiting", "offered")
 REPORTED = ("succeeded", "reverted", "failed")
 #: Of no use to the gates: a newer campaign took the device, or it is no device for this update any more.
-LEFT = ("superseded", "skipped", "expired")
+LEFT = ("superseded", "skipped", "expired", "aborted")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 _WAVES = (5.0, 25.0, 50.0, 100.0)
 
@@ -104,7 +104,9 @@ def start(session: Session, name: str, now: float, actor: str) -> Campaign:
     """Fix the devices and their order, and open the first wave."""
     campaign = _locked(session, name, (DRAFT,))
     plan = Plan.from_dict(campaign.plan)
-    devices = rank(name, members(session, plan.cohort, campaign.bundle), plan.canary_tag)
+    devices = members(session, plan.cohort, campaign.bundle)
+    _check_canary(plan, devices, name)
+    devices = rank(name, devices, plan.canary_tag)
     targets = wave_targets(len(devices), plan.canary, plan.waves)
     if not targets:
         raise FleetError(
@@ -125,6 +127,17 @@ def start(session: Session, name: str, now: float, actor: str) -> Campaign:
     audit.record(session, now, actor, "rollout start", {"rollout": name, "devices": place})
     open_wave(session, campaign, now, actor)
     return campaign
+
+
+def _check_canary(plan: Plan, devices: Sequence[Device], name: str) -> None:
+    """FleetError when too few devices have the canary's tag: others would be the first."""
+    tagged = sum(plan.canary_tag in device.tag_names for device in devices)
+    if plan.canary_tag is not None and devices and tagged < min(plan.canary, len(devices)):
+        raise FleetError(
+            f"{tagged} of its devices have the tag {plan.canary_tag}, and the canary are {plan.canary}",
+            where=name,
+            hint=f"tinyops device tag ID {plan.canary_tag}, or another --canary or --canary-tag",
+        )
 
 
 def pause(session: Session, name: str, now: float, actor: str, reason: str = "") -> Campaign:
@@ -158,7 +171,7 @@ def approve(session: Session, name: str, now: float, actor: str) -> Campaign:
 def abort(session: Session, name: str, now: float, actor: str, reason: str = "") -> Campaign:
     """End it: nobody else gets the update."""
     campaign = _locked(session, name, (DRAFT, *OFFERING, PAUSED))
-    give_up(session, campaign, "expired", now)
+    give_up(session, campaign, "aborted", now)
     campaign.state, campaign.reason = ABORTED, reason or "aborted by hand"
     session.flush()
     audit.record(session, now, actor, "rollout abort", {"rollout": name, "reason": campaign.reason})

@@ -104,7 +104,7 @@ class Keystore:
             raise TinyopsError(
                 f"there is no key {name!r} in {self.folder}",
                 allowed=", ".join(near) or None,
-                hint=f"tinyops keys generate {name}",
+                hint="tinyops keys list" if known else f"tinyops keys generate {name}",
             )
         return self._read(name)
 

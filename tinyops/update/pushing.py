@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyops.errors import UsageError
+from tinyops.errors import TinyopsError, UsageError
 from tinyops.suit import Envelope, SuitError
 from tinyops.suit.manifest import digest_of
 
@@ -34,7 +34,7 @@ class PackFiles:
     def payload(self, uri: str) -> bytes:
         """The payload at `uri`, whose last part names a file, or is the beginning of its SHA-256 in hexadecimal.
 
-        UsageError when it is not there.
+        TinyopsError when it is not there.
         """
         last = uri.rsplit("/", 1)[-1]
         for path in self.files:
@@ -46,11 +46,10 @@ class PackFiles:
                 content = _read(path, _MAX_PAYLOAD)
                 if hashlib.sha256(content).hexdigest().startswith(start):
                     return content
-        raise UsageError(
-            f"the payload {uri} is not there",
+        raise TinyopsError(
+            f"the payload {uri} is none of the files: it is missing, or was changed",
             where=str(self.folder),
-            allowed=", ".join(path.name for path in self.files) or None,
-            hint="tinyops update pack MODEL, which writes manifest and payloads into one folder",
+            hint=f"the whole pack again; tinyops update inspect {self.folder} tells more",
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tinyops.cli.common import plain, say
+from tinyops.cli.common import plain, say, this_verb
 from tinyops.cli.link_options import LinkOptions, link_options
 from tinyops.device.board import find_board
 from tinyops.device.build import load_build
@@ -51,7 +51,11 @@ class DeviceOptions:
 def device_options(function: F) -> F:
     """`--port` and the like; the verb gets them as `device`."""
 
-    @click.option("--port", help="The device: serial port, pty, tcp://HOST:PORT, unix:PATH, coap://HOST[:PORT].")
+    @click.option(
+        "--port",
+        metavar="ADDRESS",
+        help="The device: serial port, pty, tcp://HOST:PORT, unix:PATH, coap://HOST[:PORT], ble:ADDRESS.",
+    )
     @click.option(
         "--board",
         "build",
@@ -66,7 +70,7 @@ def device_options(function: F) -> F:
             raise UsageError(
                 "no device is named" if port is None else "both --port and --board",
                 allowed="--port of a running device, or --board with the folder of a build",
-                hint="tinyops update status --port /dev/ttyACM0",
+                hint=f"{this_verb()} --port /dev/ttyACM0",
             )
         link.check(port)
         return function(*args, device=DeviceOptions(port, build, link), **kwargs)

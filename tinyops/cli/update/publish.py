@@ -29,12 +29,14 @@ def command(
     with open_fleet(database, create=True) as fleet:
         from tinyops.update import audit, bundles
 
-        read = bundles.read_pack(pack, keystore, time.time())
+        now = time.time()
+        read = bundles.read_pack(pack, keystore, now)
         files = open_store(store, fleet, store_limit)
-        bundle = bundles.publish(fleet, files, read, time.time(), audit.person())
+        bundle = bundles.publish(fleet, files, read, now, audit.person())
     if json_to:
         emit_json(bundles.as_dict(bundle), json_to)
         return
-    say(f"published {plain(bundle.name)}, sequence {bundle.sequence}, {bundle.size:,} B")
+    done = "published" if bundle.published == now else "published already:"
+    say(f"{done} {plain(bundle.name)}, sequence {bundle.sequence}, {bundle.size:,} B")
     say(f"  {bundle.path}")
     say(f"next: tinyops update rollout create {bundle.id[:16]}", style="dim")

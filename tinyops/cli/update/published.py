@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from sqlalchemy import select
 
-from tinyops.cli.common import emit_json, json_option, note, out, plain
+from tinyops.cli.common import emit_json, json_option, note, plain, print_table
 from tinyops.cli.fleet_options import ago, database_option, open_fleet, plain_table
 
 
@@ -34,4 +34,4 @@ def command(database: str | None, json_to: str | None) -> None:
         table.add_row(
             row["id"][:16], plain(row["name"]), plain(row["component"]), str(row["sequence"]), f"{size:,}", when
         )
-    out.print(table)
+    print_table(table)

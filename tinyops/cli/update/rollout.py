@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyops.cli.common import emit_json, json_option, note, out, plain, say
+from tinyops.cli.common import emit_json, json_option, note, plain, print_table, say
 from tinyops.cli.fleet_options import (
     Duration,
     Percent,
@@ -197,7 +197,7 @@ def list_(database: str | None, json_to: str | None) -> None:
         sums = [sum(wave[key] for wave in row["waves"]) for key in ("succeeded", "reverted", "failed")]
         counts = [str(number) for number in (row["devices"], *sums)]
         table.add_row(plain(row["name"]), str(row["sequence"]), _state(row), wave, *counts, ago(row["started"]))
-    out.print(table)
+    print_table(table)
 
 
 @command.command("status")
@@ -215,12 +215,14 @@ def status(rollout: str, database: str | None, json_to: str | None) -> None:
         emit_json(result, json_to)
         return
     _print_line(result)
-    table = plain_table("wave", "devices", "waiting", "offered", "silent", "updated", "undone", "failed", "opened", "gates")
+    table = plain_table(
+        "wave", "devices", "waiting", "offered", "silent", "updated", "undone", "failed", "opened", "gates"
+    )
     for wave in result["waves"]:
         keys = ("devices", "waiting", "offered", "silent", "succeeded", "reverted", "failed")
         opened = ago(wave["opened"]) if wave["opened"] else "-"
         table.add_row(wave["label"], *(str(wave[key]) for key in keys), opened, plain(wave["gates"]))
-    out.print(table)
+    print_table(table)
 
 
 def _summary(session: Session, campaign: Campaign) -> dict[str, Any]:

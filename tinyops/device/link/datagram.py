@@ -47,7 +47,7 @@ class _Endpoint(asyncio.DatagramProtocol):
         self._refusals += 1
         if self._refusals == _MAX_REFUSALS and not self._ended:
             self._ended = True
-            self._receiver.ended(f"nobody is there: {exc}")
+            self._receiver.ended(f"nobody is there: {getattr(exc, 'strerror', None) or exc}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and not self._ended:

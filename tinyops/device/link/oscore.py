@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,10 @@ def make_context(folder: Path, *, device: bytes | None = None) -> Path:
         raise UsageError(f"{device.hex() or 'nothing'} is no id of a device", allowed=f"1 to {_MAX_DEVICE} bytes")
     sender = secrets.token_bytes(4) if device is None else _kid(device)
     secret, salt = secrets.token_bytes(16), secrets.token_bytes(8)
+    made = False
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=False)
+        made = True
         (folder / CLIENT).mkdir(mode=0o700)
         settings = {"sender-id_hex": _HOST_ID.hex(), "recipient-id_hex": sender.hex(), "algorithm": _ALGORITHM}
         _write(folder / CLIENT / "settings.json", json.dumps(settings))
@@ -51,6 +54,8 @@ def make_context(folder: Path, *, device: bytes | None = None) -> Path:
             "is there already", where=str(folder), hint="a new folder for each device; a context is never made anew"
         ) from error
     except OSError as error:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
         raise TinyopsError(f"cannot be written: {error.strerror}", where=str(folder)) from error
     return folder / DEVICE
 

@@ -145,6 +145,12 @@ def pipe_stream(source: IO[bytes], sink: IO[bytes]) -> Connect:
     return connect
 
 
+def _said(error: Exception) -> str:
+    """What an error says, without the port's name once more."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)
+
+
 class _SerialStream(_ReadByThread):
     def __init__(self, port: Any, receiver: Receiver) -> None:
         self._port = port
@@ -182,7 +188,9 @@ def serial_stream(port: str, baudrate: int) -> Connect:
             opened = serial.Serial(port, baudrate, timeout=0.1, write_timeout=10, exclusive=True)
         except (OSError, ValueError) as error:
             raise DeviceError(
-                f"cannot be opened: {error}", where=port, hint="is it plugged in, and is no other program using it?"
+                f"cannot be opened: {_said(error)}",
+                where=port,
+                hint="is it plugged in, and is no other program using it?",
             ) from error
         return _SerialStream(opened, receiver)
 

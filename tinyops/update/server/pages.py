@@ -15,7 +15,7 @@ from tinyops.update.tables import Assignment, AuditEntry, Bundle, Campaign, Devi
 #: Rows of a page of devices or of the log.
 ROWS = 100
 _DAY = 86400.0
-_STATUSES = ("waiting", "offered", "succeeded", "reverted", "failed", "superseded", "skipped", "expired")
+_STATUSES = ("waiting", "offered", "succeeded", "reverted", "failed", "superseded", "skipped", "expired", "aborted")
 
 
 def overview(session: Session, now: float) -> dict[str, Any]:

@@ -149,10 +149,13 @@ class Fleet:
         command += ["--while-open", "0", "--infer", str(max(1, round(1000 * settings.infer)))]
         if settings.server is not None:
             command += ["--server", settings.server, "--check-in", str(settings.check_in)]
-        with device.log.open("ab") as log:
-            log.write(b"\x0c")
-            log.flush()
-            device.process = _spawn(command, self._alive_read, log)
+        try:
+            with device.log.open("ab") as log:
+                log.write(b"\x0c")
+                log.flush()
+                device.process = _spawn(command, self._alive_read, log)
+        except OSError as error:
+            raise TinyopsError(f"cannot write: {error.strerror}", where=str(device.log)) from error
         device.starts += 1
 
     def _note_end(self, device: VirtualDevice, status: int) -> None:
