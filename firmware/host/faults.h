@@ -1,5 +1,5 @@
-/* What happens to a virtual device, drawn from a seed: datagrams are lost or arrive twice, the power is cut in an
- * operation of the flash. */
+/* What happens to a virtual device, drawn from a seed: datagrams are lost or arrive twice, the power is cut
+ * in an operation of the flash. */
 #ifndef TINYOPS_HOST_FAULTS_H
 #define TINYOPS_HOST_FAULTS_H
 

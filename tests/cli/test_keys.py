@@ -75,6 +75,12 @@ def test_generate_twice(tinyops: Tinyops) -> None:
     assert tinyops("keys", "list", "--json").out == before
 
 
+def test_only_keys_that_end_have_a_number_of_signatures(tinyops: Tinyops, keys: Path) -> None:
+    done = tinyops("keys", "generate", "release", "--signatures", "32")
+    assert (done.code, "--signatures is for hsslms keys" in done.err) == (2, True)
+    assert not (keys / "release").exists()
+
+
 def test_experimental_algorithms_are_asked_for(tinyops: Tinyops) -> None:
     done = tinyops("keys", "generate", "m", "--algorithm", "ml-dsa-65")
     assert done.code == 2

@@ -42,7 +42,10 @@ static void print_running(void) {
     const to_capsule_plan *plan = to_device_update.model->plan;
     const uint8_t *image = factory ? plan->factory : to_banks_memory(&update.banks, status.bank);
     to_sha256_of(image, factory ? plan->factory_bytes : to_capsule_bytes(image), digest);
-    printf("%s %s\n", factory ? "factory" : status.bank == 0 ? "0" : "1",
+    printf("%s %s\n",
+           factory            ? "factory"
+           : status.bank == 0 ? "0"
+                              : "1",
            memcmp(digest, status.model, sizeof digest) == 0 ? "whole" : "damaged");
 }
 

@@ -135,12 +135,11 @@ def _load_keys(names: tuple[str, ...], keystore: Path | None, folder: Path) -> t
 
     store, ask = Keystore(keystore), passphrase_source(None)
     if names:
-        keys = tuple(_load_key(name, store, folder, ask) for name in names)
-    else:
-        keys = tuple(_key_of(key) for key in store.device_keys(None, ask))
+        return tuple(_load_key(name, store, folder, ask) for name in names)
+    keys = tuple(_key_of(key) for key in store.device_keys(None, ask))
     if not any(key.role == "signer" for key in keys):
-        where = "among the keys of --update-key" if names else f"in {store.folder}"
-        raise UsageError(f"there is no key that signs updates {where}", hint="tinyops keys generate NAME")
+        what = f"there is no key that signs updates in {store.folder}"
+        raise UsageError(what, hint="tinyops keys generate NAME, or --update-key FILE.pem")
     return keys
 
 

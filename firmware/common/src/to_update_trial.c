@@ -21,8 +21,8 @@ static void use(to_update *update, uint8_t bank) {
     to_capsule_activate(update->config->model, image);
 }
 
-/* The confirmed model, or what stands in for it when its bank is damaged, or it was made for other firmware or
- * is older than the one in this firmware. */
+/* The confirmed model, or what stands in for it when its bank is damaged, or it was made for other firmware
+ * or is older than the one in this firmware. */
 static uint8_t trusted_bank(const to_update *update) {
     uint8_t bank = update->broken ? TO_BANK_FACTORY : to_banks_running(&update->banks);
     if (bank == TO_BANK_FACTORY) {
