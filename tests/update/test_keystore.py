@@ -238,7 +238,9 @@ def test_keys_of_other_kinds_are_not_imported(store: Keystore, tmp_path: Path, b
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"-----BEGIN PRIVATE KEY-----\n", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n", os.urandom(99)]
+    "content",
+    [b"", b"-----BEGIN PRIVATE KEY-----\n", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n", bytes(range(99, 198))],
+    ids=["empty", "cut", "encrypted", "binary"],
 )
 def test_what_is_no_key_is_not_imported(store: Keystore, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "some.pem"
