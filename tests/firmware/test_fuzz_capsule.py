@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.firmware.test_fuzz import SECONDS
 from tests.support.capsules import link_model, updatable
+from tests.support.fuzzing import FUZZER, find_clang, run_fuzzer
 from tests.support.reference_models import own_models
 from tinyops.emit.capsule import read_capsule, recorded_vectors, seeded_inputs
 from tinyops.resources import data_dir
@@ -34,20 +32,8 @@ def _write_seeds(path: Path, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", own_models(), ids=lambda path: path.stem)
 def test_fuzz_capsule(path: Path, tmp_path: Path) -> None:
-    clang = shutil.which("clang") or pytest.skip("clang is not installed")
     program = tmp_path / "fuzz_capsule"
-    sanitize = ("-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
     main = data_dir("firmware") / "fuzz" / "fuzz_capsule.c"
-    link_model(path, tmp_path / "model", program, main, compiler=clang, sanitize=sanitize)
+    link_model(path, tmp_path / "model", program, main, compiler=find_clang(tmp_path), sanitize=FUZZER)
     _write_seeds(path, tmp_path / "seeds")
-    (tmp_path / "found").mkdir()
-    limits = [f"-max_total_time={SECONDS}", f"-max_len={3 * len(updatable(path)[2])}", "-timeout=5"]
-    limits += ["-rss_limit_mb=512", "-verbosity=1", f"-artifact_prefix={tmp_path}/"]
-    run = subprocess.run(
-        [str(program), *limits, str(tmp_path / "found"), str(tmp_path / "seeds")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS + 120,
-    )
-    assert run.returncode == 0, run.stderr[-5000:]
+    run_fuzzer(program, tmp_path / "seeds", tmp_path, max_bytes=3 * len(updatable(path)[2]))
