@@ -9,10 +9,11 @@ minutes=${TINYOPS_NIGHTLY_MINUTES:-10}
 export TINYOPS_POWERCUT_SCENARIOS=${TINYOPS_POWERCUT_SCENARIOS:-2000000}
 export TINYOPS_POWERCUT_SEED=${TINYOPS_POWERCUT_SEED:-$(date -u +%Y%m%d)} # other cases every night
 export TINYOPS_MUTANTS=${TINYOPS_MUTANTS:-100000} TINYOPS_SEED=${TINYOPS_SEED:-$(date -u +%Y%m%d)}
+export TINYOPS_UPDATE_CUT_STRIDE=${TINYOPS_UPDATE_CUT_STRIDE:-1} # every write into a bank
 export TINYOPS_FUZZ_SECONDS=$((minutes * 60))
 
 printf '== power cuts: %s scenarios, seed %s\n' "$TINYOPS_POWERCUT_SCENARIOS" "$TINYOPS_POWERCUT_SEED"
-python -m pytest -n 2 tests/firmware/test_powercut.py
+python -m pytest -n 2 tests/firmware/test_powercut.py tests/firmware/test_update_cuts.py
 printf '== fuzzing: %s minutes each\n' "$minutes"
 python -m pytest -n 2 -k fuzz tests
 printf '== random examples\n'

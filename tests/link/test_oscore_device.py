@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -29,7 +31,7 @@ from tinyops.device.link.address import find_target
 from tinyops.device.link.oscore import make_context, protect_site, read_device, release
 from tinyops.device.link.profile import LINKS
 from tinyops.device.update_client import UpdateClient
-from tinyops.errors import DeviceError, UsageError
+from tinyops.errors import DeviceError, TinyopsError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -306,3 +308,19 @@ def test_two_contexts_of_one_device(build: Build, context: Path, tmp_path: Path)
         for folder in (context, second, context):
             with DeviceClient.open(device.address, oscore=folder) as client:
                 assert client.info().model == "digits"
+
+
+def test_a_context_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TinyopsError, match="cannot be written: No space left on device"):
+        make_context(tmp_path / "kitchen")
+    assert not (tmp_path / "kitchen").exists()
+    monkeypatch.undo()
+    make_context(tmp_path / "kitchen")
+    before = sorted(path.name for path in (tmp_path / "kitchen").iterdir())
+    with pytest.raises(UsageError, match="is there already"):
+        make_context(tmp_path / "kitchen")
+    assert sorted(path.name for path in (tmp_path / "kitchen").iterdir()) == before

@@ -23,11 +23,13 @@ from tinyops.emit.capsule import read_capsule
 from tinyops.errors import TinyopsError, UsageError
 from tinyops.ops.interpreter import Interpreter
 from tinyops.resources import data_dir
-from tinyops.suit import Envelope, class_uuid, vendor_uuid
+from tinyops.suit import Envelope, Reason, class_uuid, vendor_uuid
+from tinyops.suit.commands import Digest
 from tinyops.suit.encryption import decrypt
 from tinyops.suit.keys import Role
 from tinyops.suit.registry import Algorithm as Cose
-from tinyops.suit.registry import DialectName
+from tinyops.suit.registry import DialectName, ReportReason
+from tinyops.suit.report import Failure, Record, SuitReport
 from tinyops.update import pack as packing
 from tinyops.update.delta import apply_delta
 from tinyops.update.inspection import inspect_bytes, inspect_path
@@ -295,6 +297,26 @@ def _encryption_infos(envelope: bytes) -> dict[str, bytes]:
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_told_from_a_manifest() -> None:
+    sound = SuitReport("coap://h/m", Digest(b"d" * 32))
+    assert inspect_bytes(sound.encode()) == {
+        "kind": "suit-report",
+        "ok": True,
+        "bytes": len(sound.encode()),
+        "of": "coap://h/m",
+        "manifest_sha256": (b"d" * 32).hex(),
+        "carried_out": "yes",
+    }
+    for code, because in ((Reason.CLASS_MISMATCH, f"{Reason.CLASS_MISMATCH.text} (class-mismatch)"), (9999, 9999)):
+        failure = Failure(int(code), Record(3, 1, 0), ReportReason.CONDITION_FAILED)
+        shown = inspect_bytes(SuitReport("", None, (), failure).encode())
+        assert (shown["carried_out"], shown["because"]) == ("no", because)
+        assert shown["at"] == {"section": 3, "command": 1}
+    trial = Failure(0, Record(0, 0, 0), ReportReason.INVOKE_PENDING)
+    assert inspect_bytes(SuitReport("", None, (), trial).encode())["carried_out"] == "it is on trial, or about to be"
+    assert inspect_bytes(sound.encode()[:-1])["kind"] == "manifest"
 
 
 def test_an_expired_update_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import socket
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from tinyops.device.client import DeviceClient
 from tinyops.device.update import UpdateKey
 from tinyops.device.update_client import UpdateClient
 from tinyops.errors import DeviceError
+from tinyops.suit import FIRMWARE, Image
 from tinyops.suit.encryption import Recipient, encrypt
 from tinyops.suit.keys import Key, Role
 from tinyops.suit.reasons import Reason
@@ -110,6 +112,23 @@ def test_an_encrypted_update_is_fetched(tmp_path: Path) -> None:
         offer(server, pack(build, 7, images=[image], files={"model.bin": ciphertext}))
         with device(build, tmp_path / "flash", server):
             assert server.wait_for(lambda content: content[7] == 7)[3] == 7
+
+
+def test_a_model_that_waits_for_a_restart_is_reported(build: Build, tmp_path: Path) -> None:
+    """It came with other firmware; until that runs the server hears that the update is there."""
+    place = tmp_path / "firmware"
+    place.write_bytes(b"old firmware")
+    new = b"new firmware"
+    firmware = Image(FIRMWARE, hashlib.sha256(new).digest(), len(new), uri="firmware.bin")
+    with FileServer() as server:
+        both = [model_image(capsule()), firmware]
+        offer(server, pack(build, 7, images=both, files={"firmware.bin": new}))
+        with device(build, tmp_path / "flash", server, "--firmware", str(place)):
+            waiting = server.wait_for(lambda content: content[7] == 7)
+            assert (waiting[3], waiting[5]) == (0, "pending")
+        assert place.read_bytes() == new
+        with device(build, tmp_path / "flash", server, "--firmware", str(place)):
+            assert server.wait_for(lambda content: content[3] == 7)[5] == "trial"
 
 
 def test_a_bad_model_is_undone_and_reported(build: Build, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ ADVICE = {
     Reason.CAPSULE_ABI: "the model needs new firmware: tinyops build --updatable, then flash",
     Reason.CAPSULE_PLAN: "a model of another structure needs new firmware: tinyops build --updatable, then flash",
     Reason.DELTA_BASE: "pack it again, with the deltas from what the device runs, or none",
-    Reason.CANCELLED: "run the same command again",
+    Reason.CANCELLED: "send it again: tinyops update push PACK",
     Reason.BUSY: "a model on trial is confirmed by inferences, or undone: tinyops update status --cancel",
     Reason.RATE_LIMITED: "wait a while, then run the same command again",
     Reason.UNSUPPORTED: "build the firmware with the feature: tinyops build --updatable --update-algorithms ...",

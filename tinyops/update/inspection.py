@@ -16,7 +16,7 @@ from typing import Any
 from tinyops.emit.capsule import MAGIC as CAPSULE_MAGIC
 from tinyops.emit.capsule import Capsule, PortSpec, read_capsule
 from tinyops.errors import TinyopsError, UsageError
-from tinyops.suit import KEYS, MODEL, Envelope, Manifest, Reason, cbor
+from tinyops.suit import KEYS, MODEL, Envelope, Manifest, Reason, SuitError, cbor
 from tinyops.suit.commands import (
     ComponentId,
     Condition,
@@ -29,7 +29,8 @@ from tinyops.suit.commands import (
 from tinyops.suit.commands import Sequence as Commands
 from tinyops.suit.describe import clean, component_name, describe
 from tinyops.suit.keys import Key, Role
-from tinyops.suit.registry import Command, Parameter, Section
+from tinyops.suit.registry import Command, Parameter, ReportReason, Section
+from tinyops.suit.report import SuitReport
 from tinyops.update.files import read_file
 from tinyops.update.firmware_image import ImageFormat, ImageLayout, read_image
 from tinyops.update.pack import MANIFEST, PACK
@@ -66,6 +67,8 @@ def inspect_bytes(data: bytes, keys: Keys = (), names: Names | None = None) -> d
         return _guarded("mcuboot image", lambda: _mcuboot(data))
     if data.startswith(_RIOTBOOT_MAGIC):
         return _guarded("riotboot image", lambda: _riotboot(data))
+    if (report := _report(data)) is not None:
+        return report
     table = describe(data, keys, names)
     if table["verdict"] == "authentic":
         role = Role.ROOT if component_name(KEYS) in table["components"] else Role.SIGNER
@@ -90,6 +93,27 @@ def _revoked_keys(envelope: bytes, names: Names) -> list[str]:
     except (TinyopsError, cbor.CborError, TypeError):
         return []
     return [names.get(kid, kid.hex()) for kid in kids if isinstance(kid, bytes)]
+
+
+def _report(data: bytes) -> dict[str, Any] | None:
+    """The table of a suit-report, None of anything else. Nothing in it is signed: it is what a device says."""
+    try:
+        report = SuitReport.decode(data)
+    except SuitError:
+        return None
+    failure = report.failure
+    table: dict[str, Any] = {"kind": "suit-report", "ok": True, "bytes": len(data)}
+    if report.manifest_uri:
+        table["of"] = clean(report.manifest_uri)
+    if report.manifest_digest is not None:
+        table["manifest_sha256"] = report.manifest_digest.value.hex()
+    pending = failure is not None and failure.reason is ReportReason.INVOKE_PENDING
+    table["carried_out"] = "yes" if failure is None else "it is on trial, or about to be" if pending else "no"
+    if failure is not None and not pending:
+        reason = next((reason for reason in Reason if reason == failure.code), None)
+        table["because"] = failure.code if reason is None else f"{reason.text} ({reason.slug})"
+        table["at"] = {"section": failure.record.section, "command": failure.record.offset}
+    return table
 
 
 def _guarded(kind: str, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ _HIDDEN = ("kind", "ok", "why", "reason", "manifest", "files")
 def command(
     context: click.Context, path: Path, names: tuple[str, ...], keystore: Keystore, json_to: str | None
 ) -> None:
-    """Say in words what PATH holds: a manifest, a capsule, a delta, a firmware image, or a pack's folder.
+    """Say in words what PATH holds: a manifest, a capsule, a delta, a firmware image, a suit-report, or a pack's
+    folder.
 
     Exit code 1 unless it is sound: a manifest, and a pack, must be signed by a key that is trusted here.
     """

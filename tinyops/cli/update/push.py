@@ -72,8 +72,10 @@ def _bar(wanted: bool) -> Iterator[Callable[[str, int, int], None]]:
         disable=not (wanted and console.is_terminal),
     )
     tasks: dict[str, int] = {}
+    first = bar.add_task("manifest", total=None)
 
     def advance(name: str, done: int, total: int) -> None:
+        bar.update(first, visible=False)
         if name not in tasks:
             tasks[name] = bar.add_task(plain(name), total=total)
         bar.update(tasks[name], completed=done, total=total)  # type: ignore[arg-type]

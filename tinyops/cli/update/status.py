@@ -36,5 +36,10 @@ def command(device: DeviceOptions, cancel: bool, report: Path | None, json_to: s
         print_state(state, model)
         if state.outcome in ADVICE:
             say(f"  [dim]try:[/] {plain(ADVICE[state.outcome])}")
-        inferences, undone = telemetry.get("inferences", 0), telemetry.get("reverted", 0)
-        say(f"since its start: {inferences} inferences, {undone} models undone", style="dim")
+        inferences, undone = int(telemetry.get("inferences", 0)), int(telemetry.get("reverted", 0))
+        counted = f"{_count(inferences, 'inference')}, {_count(undone, 'model')} undone"
+        say(f"since its start: {counted}", style="dim")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
