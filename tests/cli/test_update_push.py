@@ -116,7 +116,7 @@ def test_what_is_no_pack(tinyops: Tinyops, build: Build, device: UdpDevice, tmp_
     assert done.code == 1
     assert "the payload model.bin is none of the files: it is missing, or was changed" in done.err
     assert tinyops("update", "push", "half").code == 2, "no device is named"
-    assert tinyops("update", "push", "half", *where, "--board", "x").code == 2
+    assert tinyops("update", "push", "half", *where, "--build", "x").code == 2
     done = tinyops("update", "push", "half", "--port", "coap://127.0.0.1:9")
     assert done.code == 1
     assert "nobody is there" in done.err
@@ -124,7 +124,7 @@ def test_what_is_no_pack(tinyops: Tinyops, build: Build, device: UdpDevice, tmp_
 
 def test_without_a_device(tinyops: Tinyops, build: Build, tmp_path: Path) -> None:
     write(tmp_path / "v2", pack(build, 2))
-    done = tinyops("update", "push", "v2", "--board", build.folder)
+    done = tinyops("update", "push", "v2", "--build", build.folder)
     assert done.code == 0
     assert "runs digits, sequence 2" in done.out
 

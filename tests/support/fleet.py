@@ -177,7 +177,7 @@ class ServerProcess:
         )
         start = self.log.tell()
         for _ in range(600):
-            if "ready" in self.said()[start:]:
+            if "ready" in self.said()[start:].split():
                 return
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended: {self.said()}")

@@ -18,7 +18,7 @@ import aiocoap
 import pytest
 
 from tests.support.coap_client import CoapClient
-from tests.support.fleet import ROOT, FakeDevice, ServerProcess, make_pack, model, server
+from tests.support.fleet import ROOT, FakeDevice, ServerProcess, free_port, make_pack, model, server
 from tests.support.postgres import binaries, cluster
 from tests.update.test_checkin import hostile
 from tinyops.update import audit, bundles, campaign, registry
@@ -281,6 +281,25 @@ def test_a_paused_rollout_puts_downloads_off_and_an_aborted_one_ends_them(
     time.sleep(1.1)
     assert client.get(path_of(2), block2=(2, False, 6)).code == aiocoap.NOT_FOUND
     database.close()
+
+
+def test_another_fleet_at_the_same_port_is_noticed(tmp_path: Path) -> None:
+    """aiocoap binds with SO_REUSEPORT: both would get some of the devices."""
+    port = free_port()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one = ServerProcess(tmp_path / "one", (), str(tmp_path / "one" / "f.db"), port)
+    two = ServerProcess(tmp_path / "two", (), str(tmp_path / "two" / "f.db"), port)
+    one.start()
+    try:
+        with pytest.raises(AssertionError, match=rf"error: \[::1\]:{port}: cannot listen: .*in use"):
+            two.start()
+        assert "--share-port" in two.said()
+        shared = ServerProcess(tmp_path / "one", ("--share-port",), one.database, port)
+        shared.start()
+        shared.kill()
+    finally:
+        one.kill()
 
 
 def test_the_port_is_taken(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ _MIN_TOKEN = 16
 @click.option(
     "--listen", default="[::]:5683", show_default=True, metavar="HOST:PORT", help="Where devices reach it, by CoAP."
 )
+@click.option("--share-port", is_flag=True, help="Other servers of the same fleet may listen there, too.")
 @click.option(
     "--web", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Where people reach its page."
 )
@@ -55,6 +56,7 @@ _MIN_TOKEN = 16
 @store_option
 def command(
     listen: str,
+    share_port: bool,
     web: str,
     no_web: bool,
     web_token_file: Path | None,
@@ -90,7 +92,7 @@ def command(
         with opened.write():  # one that only can be read fails here, not at the first check-in
             pass
         say(f"fleet {plain(opened.name)}, files in {plain(str(fleet.store.folder))}")
-        serve(fleet, coap, page, token, lambda text: say(f"  {plain(text)}"), oscore)
+        serve(fleet, coap, page, token, lambda text: say(f"  {plain(text)}"), oscore, share_port=share_port)
         note("ended")
 
 

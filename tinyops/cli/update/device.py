@@ -57,10 +57,9 @@ def device_options(function: F) -> F:
         help="The device: serial port, pty, tcp://HOST:PORT, unix:PATH, coap://HOST[:PORT], ble:ADDRESS.",
     )
     @click.option(
-        "--board",
-        "build",
+        "--build",
         type=click.Path(path_type=Path),
-        metavar="BUILD",
+        metavar="FOLDER",
         help="Instead of a device: boot the build in this folder, on its emulated board or the host.",
     )
     @link_options
@@ -68,8 +67,8 @@ def device_options(function: F) -> F:
     def wrapped(*args: Any, port: str | None, build: Path | None, link: LinkOptions, **kwargs: Any) -> Any:
         if (port is None) == (build is None):
             raise UsageError(
-                "no device is named" if port is None else "both --port and --board",
-                allowed="--port of a running device, or --board with the folder of a build",
+                "no device is named" if port is None else "both --port and --build",
+                allowed="--port of a running device, or --build with the folder of a build",
                 hint=f"{this_verb()} --port /dev/ttyACM0",
             )
         link.check(port)

@@ -46,11 +46,16 @@ def serve(
     token: str | None,
     note: Callable[[str], None],
     oscore: Sequence[Path] = (),
+    *,
+    share_port: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `note` gets lines for people, "ready" when all is up.
 
-    With `oscore`, folders of security contexts, devices must protect their check-ins with one of them.
+    With `oscore`, folders of security contexts, devices must protect their check-ins with one of them. FleetError when
+    another process has the UDP port; `share_port` lets the system divide the devices among those that have it.
     """
+    if not share_port:
+        _refuse_port_in_use(coap)
     asyncio.run(_serve(fleet, coap, web, token, note, oscore))
 
 
@@ -98,6 +103,21 @@ async def _serve(
 
 def _claim(device: bytes) -> str:
     return DEVICE_CLAIM + device_name(device)
+
+
+def _refuse_port_in_use(address: Address) -> None:
+    """aiocoap binds with SO_REUSEPORT, which two servers of different fleets would not notice."""
+    with contextlib.suppress(socket.gaierror):  # told by who binds
+        family, kind, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            try:
+                probe.bind(place)
+            except OSError as error:
+                raise FleetError(
+                    f"cannot listen: {_short(error)}",
+                    where=str(address),
+                    hint="another --listen; or --share-port, for several servers of one fleet",
+                ) from error
 
 
 def _listen(address: Address) -> socket.socket:
