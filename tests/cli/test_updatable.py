@@ -51,6 +51,8 @@ def test_build_says_where_updates_go(tinyops: Any, digits: Path, keys: Path) -> 
     assert section["vendor_id"] == vendor_uuid("example.com").hex
     assert sorted(key["role"] for key in section["keys"]) == ["root", "signer"]
     assert f"update capsule {section['capsule']['bytes']:,} of {section['region']['bank_bytes']:,} B" in done.out
+    code = section["code"]
+    assert f"update code {code['own_flash_bytes']:,} B of flash and {code['own_ram_bytes']:,} B of RAM" in done.out
     for key in section["keys"]:
         assert f"update key {key['kid']}: {key['role']}" in done.out
     assert Path("out/capsule.bin").stat().st_size == section["capsule"]["bytes"]

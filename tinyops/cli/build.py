@@ -108,6 +108,11 @@ def say_update(section: dict[str, Any]) -> None:
         f"update capsule {section['capsule']['bytes']:,} of {region['bank_bytes']:,} B, "
         f"flash region {region['bytes']:,} B"
     )
+    code = section["code"]
+    say(
+        f"update code {code['own_flash_bytes']:,} B of flash and {code['own_ram_bytes']:,} B of RAM, "
+        f"cryptography {code['crypto_flash_bytes']:,} B of flash"
+    )
     for key in section["keys"]:
         say(f"update key {key['kid']}: {key['role']}")
 
