@@ -52,6 +52,7 @@ class Bench(Lowering):
     def __init__(self, view: OpView, offsets: dict[int, int]) -> None:
         self.view = view
         self.isa = "c"
+        self.by_structure = False
         self._pool = ConstantPool()
         self._offsets = offsets
 
