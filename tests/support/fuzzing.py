@@ -39,11 +39,11 @@ def run_fuzzer(program: Path, seeds: Path, folder: Path, max_bytes: int = 8192, 
     found = folder / "found"
     found.mkdir()
     limits = [f"-max_total_time={SECONDS}", f"-max_len={max_bytes}", f"-timeout={seconds}", "-rss_limit_mb=512"]
+    limits += ["-verbosity=1", f"-artifact_prefix={folder}/"]
     # By way of a shell that forks: the kernel hands the peak memory of who forks, a large pytest, on through exec, and
     # libFuzzer would take it for its own.
     run = subprocess.run(
-        ["sh", "-c", '"$@"; exit $?', "sh", str(program), *limits]
-        + ["-verbosity=1", f"-artifact_prefix={folder}/", str(found), str(seeds)],
+        ["sh", "-c", '"$@"; exit $?', "sh", str(program), *limits, str(found), str(seeds)],
         capture_output=True,
         text=True,
         check=False,
