@@ -72,8 +72,11 @@ static uint64_t poll_workload(void) {
     return due;
 }
 
+/* Room for the largest block there is: one that is too large for the device is answered, too. */
+#define DATAGRAM_MAX (1024u + 100u)
+
 static void serve_udp(void) {
-    static uint8_t message[TO_SLIPMUX_MESSAGE_MAX + 1];
+    static uint8_t message[DATAGRAM_MAX + 1];
     to_endpoint from;
     start_pull();
     for (;;) {

@@ -59,6 +59,8 @@ uint64_t to_port_count(void) { return 0; }
 
 const char *to_port_count_kind(void) { return "none"; }
 
+uint32_t to_port_count_hertz(void) { return 0; }
+
 uint32_t to_port_stack_used(void) { return 0; }
 
 void to_port_exit(int code) { exit(code); }

@@ -71,6 +71,8 @@ uint64_t to_port_count(void) {
 
 const char *to_port_count_kind(void) { return "emulated-instructions"; }
 
+uint32_t to_port_count_hertz(void) { return 0; }
+
 void to_port_reset(void) {
     __asm__ volatile("dsb" ::: "memory");
     SCB_AIRCR = AIRCR_RESET;

@@ -95,3 +95,5 @@ void to_port_reset(void) {
 }
 
 const char *to_port_count_kind(void) { return "emulated-instructions"; }
+
+uint32_t to_port_count_hertz(void) { return 0; }

@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+#ifdef FAKE_MODEL_SLEEPS
+#include <unistd.h>
+#endif
+
 #define N 1500
 #define A 0
 #define LOOPS 1504
@@ -40,7 +44,7 @@ __attribute__((noinline)) static uint32_t recurse(uint32_t depth) {
 #endif
 
 /* Executes 2 * loops[0] + 3 * loops[1] instructions, and a constant number of others; the loops are from 1.
- */
+ * With FAKE_MODEL_SLEEPS it takes loops[0] milliseconds. */
 __attribute__((noinline)) static void spin(const uint8_t *memory) {
     uint32_t loops[2];
     memcpy(loops, memory + LOOPS, sizeof loops);
@@ -55,6 +59,8 @@ __attribute__((noinline)) static void spin(const uint8_t *memory) {
 #elif defined(__riscv)
     __asm__ volatile("1: addi %0, %0, -1\nbnez %0, 1b\n2: nop\naddi %1, %1, -1\nbnez %1, 2b"
                      : "+r"(loops[0]), "+r"(loops[1]));
+#elif defined(FAKE_MODEL_SLEEPS)
+    usleep(loops[0] * 1000u);
 #endif
 }
 

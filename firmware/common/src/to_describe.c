@@ -47,9 +47,10 @@ static void write_features(to_cbor *out, const to_features *features) {
 uint32_t to_describe_info(const to_device *device, uint8_t *window, uint32_t skip, uint32_t size) {
     const to_model *model = device->model;
     const to_features *features = to_device_front_end();
+    uint32_t hertz = to_port_count_hertz();
     to_cbor out;
     to_cbor_start(&out, window, skip, size);
-    to_cbor_map(&out, features != NULL ? 12 : 11);
+    to_cbor_map(&out, 11u + (hertz != 0) + (features != NULL));
     to_cbor_text(&out, "model");
     to_cbor_text(&out, model->name);
     to_cbor_text(&out, "digest");
@@ -69,6 +70,10 @@ uint32_t to_describe_info(const to_device *device, uint8_t *window, uint32_t ski
     write_tensors(&out, model->outputs, model->output_count);
     to_cbor_text(&out, "version");
     to_cbor_text(&out, TINYOPS_VERSION);
+    if (hertz != 0) {
+        to_cbor_text(&out, "clock_hz");
+        to_cbor_uint(&out, hertz);
+    }
     if (features != NULL) {
         to_cbor_text(&out, "features");
         write_features(&out, features);
@@ -114,7 +119,11 @@ uint32_t to_describe_profile(const to_device *device, uint8_t *window, uint32_t 
         to_cbor_null(&out);
     }
     to_cbor_text(&out, "frames_dropped");
+#ifndef TO_NO_LINE
     to_cbor_uint(&out, device->receiver.dropped);
+#else
+    to_cbor_uint(&out, 0);
+#endif
     to_cbor_text(&out, "stack_bytes_used");
     to_cbor_uint(&out, to_port_stack_used());
     return out.total;

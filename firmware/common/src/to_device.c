@@ -184,6 +184,7 @@ uint64_t to_device_poll(to_device *device) {
 }
 #endif
 
+#ifndef TO_NO_LINE
 void to_device_receive(to_device *device, const uint8_t *data, size_t length) {
     static const to_endpoint line;
     for (size_t i = 0; i < length; i++) {
@@ -194,11 +195,14 @@ void to_device_receive(to_device *device, const uint8_t *data, size_t length) {
         }
     }
 }
+#endif
 
 void to_device_start(to_device *device, const to_model *model) {
     memset(device, 0, sizeof *device);
     device->model = model;
+#ifndef TO_NO_LINE
     to_slipmux_reset(&device->receiver);
+#endif
 #ifdef TO_NETWORK /* a peer may still remember the ids from before a reset */
     uint8_t random[2];
     to_port_random(random, sizeof random);
@@ -215,6 +219,7 @@ void to_device_start(to_device *device, const to_model *model) {
     try_update(device);
 }
 
+#ifndef TO_NO_LINE
 void to_device_run(to_device *device) {
     uint8_t bytes[64];
     for (;;) {
@@ -225,3 +230,4 @@ void to_device_run(to_device *device) {
         to_device_receive(device, bytes, (size_t)count);
     }
 }
+#endif

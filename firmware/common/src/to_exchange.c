@@ -4,7 +4,10 @@
 
 #include "tinyops/to_port.h"
 
-#define ACK_TIMEOUT_MS 2000u
+/* Of the responses that the device sends by itself (RFC 7252, 4.8). */
+#ifndef TO_DEVICE_ACK_TIMEOUT_MS
+#define TO_DEVICE_ACK_TIMEOUT_MS 2000u
+#endif
 #define MAX_RETRANSMIT 4u
 
 static void send_message(const to_endpoint *to, const uint8_t *bytes, size_t length) {
@@ -15,7 +18,12 @@ static void send_message(const to_endpoint *to, const uint8_t *bytes, size_t len
     }
 #endif
     (void)to;
+#ifndef TO_NO_LINE
     to_slipmux_send_coap(bytes, length);
+#else
+    (void)bytes;
+    (void)length;
+#endif
 }
 
 static void send_empty(const to_endpoint *to, uint8_t type, uint16_t id) {
@@ -43,12 +51,18 @@ static to_device_peer *find_peer(to_device *device, const to_endpoint *endpoint)
 }
 
 /* The peer at an endpoint; a new one takes the place of the one that was silent for longest. */
+/* Whether `a` is missed less than `b`: one whose client has its answer, then the one that was silent longer.
+ */
+static int is_missed_less(const to_device_peer *a, const to_device_peer *b) {
+    return a->unacknowledged != b->unacknowledged ? !a->unacknowledged : a->last_use < b->last_use;
+}
+
 static to_device_peer *claim_peer(to_device *device, const to_endpoint *endpoint) {
     to_device_peer *peer = find_peer(device, endpoint);
     if (peer == NULL) {
         peer = &device->peers[0];
         for (unsigned i = 1; i < TO_DEVICE_PEERS; i++) {
-            if (device->peers[i].last_use < peer->last_use) {
+            if (is_missed_less(&device->peers[i], peer)) {
                 peer = &device->peers[i];
             }
         }
@@ -127,7 +141,7 @@ static void remember(to_device_peer *peer, const to_coap_message *request) {
 static void begin_retransmission(to_device_peer *peer) {
 #ifdef TO_NETWORK
     peer->retransmissions = 0;
-    peer->retransmit_at = to_port_now_ms() + ACK_TIMEOUT_MS;
+    peer->retransmit_at = to_port_now_ms() + TO_DEVICE_ACK_TIMEOUT_MS;
 #else
     (void)peer;
 #endif
@@ -276,7 +290,7 @@ uint64_t to_exchange_poll(to_device *device) {
                 continue;
             }
             send_reply(peer);
-            peer->retransmit_at = now + ((uint64_t)ACK_TIMEOUT_MS << peer->retransmissions);
+            peer->retransmit_at = now + ((uint64_t)TO_DEVICE_ACK_TIMEOUT_MS << peer->retransmissions);
         }
         next = peer->retransmit_at < next ? peer->retransmit_at : next;
     }

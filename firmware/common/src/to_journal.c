@@ -90,6 +90,11 @@ uint32_t to_journal_slot_bytes(const to_flash *flash) {
     return to_flash_padded(flash, TO_RECORD_BYTES) + flash->write_bytes;
 }
 
+uint32_t to_journal_page_bytes(const to_flash *flash) {
+    uint32_t unit = flash->erase_bytes;
+    return (4 * to_journal_slot_bytes(flash) + unit - 1) / unit * unit;
+}
+
 static int layout_is_usable(const to_flash *flash, uint32_t page_bytes) {
     return to_flash_valid(flash) && page_bytes <= flash->bytes / 2u && page_bytes % flash->erase_bytes == 0 &&
            page_bytes >= to_journal_slot_bytes(flash);

@@ -10,12 +10,23 @@ void to_resources_fail(to_coap_writer *reply, uint8_t code, const char *text) {
     to_coap_put_text(reply, text);
 }
 
+/* The size of the blocks of an answer: as the client asks, or smaller. */
+static uint8_t answer_szx(const to_coap_message *request) {
+    const to_coap_block *block2 = &request->block2;
+    return block2->present && block2->szx < TO_COAP_BLOCK_SZX ? block2->szx : TO_COAP_BLOCK_SZX;
+}
+
+/* Where the asked block begins: below 2^30, the number has 20 bits. */
+static uint32_t answer_offset(const to_coap_message *request) {
+    return request->block2.number * to_coap_block_bytes(request->block2.szx);
+}
+
 void to_resources_answer_body(const to_device *device, const to_coap_message *request, to_coap_writer *reply,
                               uint8_t code, uint16_t format, to_resources_body body) {
     const to_coap_block *block2 = &request->block2;
-    uint8_t szx = block2->present ? block2->szx : TO_COAP_BLOCK_SZX;
+    uint8_t szx = answer_szx(request);
     uint32_t block = to_coap_block_bytes(szx);
-    uint32_t offset = block2->number * block; /* below 2^30: the number has 20 bits */
+    uint32_t offset = answer_offset(request);
     uint32_t total = body(device, NULL, 0, 0);
     if (offset > 0 && offset >= total) {
         to_resources_fail(reply, TO_COAP_BAD_REQUEST, "block is behind the end");
@@ -26,7 +37,7 @@ void to_resources_answer_body(const to_device *device, const to_coap_message *re
     to_coap_set_code(reply, code);
     to_coap_put_uint(reply, TO_COAP_OPTION_CONTENT_FORMAT, format);
     if (block2->present || more) {
-        to_coap_put_block(reply, TO_COAP_OPTION_BLOCK2, block2->number, more, szx);
+        to_coap_put_block(reply, TO_COAP_OPTION_BLOCK2, offset / block, more, szx);
     }
     if (request->block1.present) {
         to_coap_put_block(reply, TO_COAP_OPTION_BLOCK1, request->block1.number, 0, request->block1.szx);
@@ -275,8 +286,8 @@ static void post_infer(to_device *device, const to_coap_message *request, to_coa
         device->has_outputs = 1;
     }
     to_resources_answer_body(device, request, reply, TO_COAP_CHANGED, TO_COAP_FORMAT_OCTETS, write_outputs);
-    uint32_t block = to_coap_block_bytes(request->block2.present ? request->block2.szx : TO_COAP_BLOCK_SZX);
-    device->outputs_left = (request->block2.number + 1) * block < write_outputs(device, NULL, 0, 0);
+    uint32_t end = answer_offset(request) + to_coap_block_bytes(answer_szx(request));
+    device->outputs_left = end < write_outputs(device, NULL, 0, 0);
 }
 
 static const to_resource resources[] = {
@@ -350,8 +361,12 @@ void to_resources_answer(to_device *device, const to_coap_message *request, to_c
         refuse_path(reply);
     } else if (request->code != found->method) {
         refuse_method(reply, found->method);
-    } else if (request->block1.szx > TO_COAP_BLOCK_SZX || request->block2.szx > TO_COAP_BLOCK_SZX) {
+    } else if (request->block1.szx > 6 || request->block2.szx > 6) {
         to_resources_fail(reply, TO_COAP_BAD_REQUEST, "reserved block size");
+    } else if (request->block1.szx > TO_COAP_BLOCK_SZX) { /* RFC 7959, 2.9.3 */
+        to_coap_set_code(reply, TO_COAP_TOO_LARGE);
+        to_coap_put_block(reply, TO_COAP_OPTION_BLOCK1, 0, 0, TO_COAP_BLOCK_SZX);
+        to_coap_put_text(reply, "smaller blocks");
     } else if (request->accept.present && found->format != 0 && request->accept.value != found->format) {
         refuse_format(reply, found->format);
     } else if (!found->takes_input &&

@@ -61,11 +61,7 @@ void to_update_start(to_update *update, const to_update_config *config, const to
     memset(update, 0, sizeof *update);
     update->config = config;
     update->port = *port;
-    uint32_t page = 0;
-    if (to_flash_valid(port->flash)) { /* room for a few records, in whole erase units */
-        uint32_t unit = port->flash->erase_bytes;
-        page = (4 * to_journal_slot_bytes(port->flash) + unit - 1) / unit * unit;
-    }
+    uint32_t page = to_flash_valid(port->flash) ? to_journal_page_bytes(port->flash) : 0;
     to_banks_result opened = page == 0 ? TO_BANKS_LAYOUT : to_banks_open(&update->banks, port->flash, page);
     const to_record *record = to_banks_record(&update->banks);
     if (opened != TO_BANKS_OK) {

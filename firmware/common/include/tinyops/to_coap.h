@@ -10,7 +10,12 @@
 #define TO_COAP_PATH_MAX 2u
 #define TO_COAP_ETAG_MAX 8u
 #define TO_COAP_ECHO_MAX 40u /* RFC 9175 */
-#define TO_COAP_BLOCK_SZX 6u /* 1024 bytes, the largest block of RFC 7959 */
+
+/* The largest block, 2^(szx + 4) bytes: 6, the largest of RFC 7959, or less where memory is short. */
+#ifndef TO_COAP_BLOCK_SZX
+#define TO_COAP_BLOCK_SZX 6
+#endif
+#define TO_COAP_BLOCK_MAX (16u << TO_COAP_BLOCK_SZX)
 
 enum { TO_COAP_CON, TO_COAP_NON, TO_COAP_ACK, TO_COAP_RST };
 

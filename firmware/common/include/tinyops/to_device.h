@@ -11,7 +11,8 @@
  * A peer is a client that has one request outstanding (NSTART = 1 of RFC 7252): so its last request is the
  * only one whose answer it can still miss, and that answer is kept. Older requests that come again, as a
  * network may deliver them, are recognized by their message ids and dropped. There is room for
- * TO_DEVICE_PEERS peers; another one takes the place of the one that was silent for longest. /infer is
+ * TO_DEVICE_PEERS peers; another one takes the place of the one that was silent for longest, of those
+ * that have acknowledged their responses if there is one. /infer is
  * answered by an empty ACK at once and a separate confirmable response when the invocation is done. That
  * response is sent again when the client pings or repeats the request, and by the clock where there is one.
  */
@@ -43,7 +44,8 @@ static inline const to_features *to_device_front_end(void) {
 #endif
 }
 
-/* Peers that are served beside one another, about 1,150 bytes each: one on a serial line. */
+/* Peers that are served beside one another, about 1,150 bytes each where blocks have 1,024: one on a serial
+ * line. */
 #ifndef TO_DEVICE_PEERS
 #define TO_DEVICE_PEERS 1
 #endif
@@ -51,8 +53,11 @@ static inline const to_features *to_device_front_end(void) {
 /* Requests before the last one that are recognized when they come again. */
 #define TO_DEVICE_RECENT 8u
 
-/* Header, token, 32 bytes of options, payload marker, one block. */
-#define TO_DEVICE_REPLY_PLAIN (4u + TO_COAP_TOKEN_MAX + 32u + 1u + 1024u)
+/* Header, token, 32 bytes of options, payload marker, one block; or the text of a refusal. */
+#define TO_DEVICE_REPLY_TEXT 160u
+#define TO_DEVICE_REPLY_PLAIN                                                                                \
+    (4u + TO_COAP_TOKEN_MAX + 32u + 1u +                                                                     \
+     (TO_COAP_BLOCK_MAX > TO_DEVICE_REPLY_TEXT ? TO_COAP_BLOCK_MAX : TO_DEVICE_REPLY_TEXT))
 #ifdef TO_OSCORE
 #define TO_DEVICE_REPLY_MAX (TO_DEVICE_REPLY_PLAIN + TO_OSCORE_OVERHEAD)
 #else
@@ -104,7 +109,9 @@ typedef int (*to_device_response)(void *context, const to_endpoint *from, const 
 
 typedef struct {
     const to_model *model;
+#ifndef TO_NO_LINE
     to_slipmux_receiver receiver;
+#endif
     to_device_upload upload;
     to_device_counts counts;
     uint8_t has_outputs;  /* the arena holds the outputs of the last invocation */
@@ -140,7 +147,8 @@ typedef struct {
  * firmware starts its updates, and tries a model that waits for it. */
 void to_device_start(to_device *device, const to_model *model);
 
-/* Bytes from the line; all answers go out by to_port_write before it returns. */
+/* Bytes from the line; all answers go out by to_port_write before it returns. Not with TO_NO_LINE, for
+ * devices that are on networks alone. */
 void to_device_receive(to_device *device, const uint8_t *data, size_t length);
 
 /* One message from a network; its answers go back by to_port_send before it returns. */

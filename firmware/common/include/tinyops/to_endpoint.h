@@ -5,9 +5,10 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { TO_ENDPOINT_LINE, TO_ENDPOINT_IPV4, TO_ENDPOINT_IPV6 };
+enum { TO_ENDPOINT_LINE, TO_ENDPOINT_IPV4, TO_ENDPOINT_IPV6, TO_ENDPOINT_GATT, TO_ENDPOINT_L2CAP };
 
-/* Bytes alone, so that there is no padding; all zero is the serial line. */
+/* Bytes alone, so that there is no padding; all zero is the serial line. Of Bluetooth, `address` is the
+ * peer's with its type behind it, `scope` counts connections, and `port` is the connection's handle. */
 typedef struct {
     uint8_t kind;
     uint8_t address[16]; /* network byte order; IPv4 takes the first 4 */

@@ -85,6 +85,9 @@ typedef enum {
 /* Bytes of one slot: the least that a page may have. */
 uint32_t to_journal_slot_bytes(const to_flash *flash);
 
+/* Bytes of a page with room for a few records, in whole erase units; the flash has valid sizes. */
+uint32_t to_journal_page_bytes(const to_flash *flash);
+
 /* Finds the newest record in the pages at offsets 0 and `page_bytes` (a multiple of the erase unit); writes
  * nothing. Returns 1 when it is sealed or there is none, 0 when it has to be written again, -1 when the
  * layout is not usable. */

@@ -68,9 +68,9 @@ typedef struct {
 } to_features;
 
 /* Defined by the generated binding; the front end only where TO_FEATURES is defined. Where TO_UPDATABLE is
- * defined, name, digest, inputs, outputs and what the functions compute are those of the active capsule,
- * which to_capsule_activate changes. */
-#ifdef TO_UPDATABLE
+ * defined (or TO_CAPSULE: without the receiver of to_update.h), name, digest, inputs, outputs and what the
+ * functions compute are those of the active capsule, which to_capsule_activate changes. */
+#if defined(TO_UPDATABLE) || defined(TO_CAPSULE)
 extern to_model to_device_model;
 #else
 extern const to_model to_device_model;

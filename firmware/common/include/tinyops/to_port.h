@@ -15,11 +15,15 @@ int to_port_read(uint8_t *data, size_t n);
 
 void to_port_write(const uint8_t *data, size_t n);
 
-/* Instructions executed so far; it stands still inside the call itself but for a constant. */
+/* Instructions executed, or cycles elapsed, so far; it stands still inside the call itself but for a
+ * constant. */
 uint64_t to_port_count(void);
 
 /* "emulated-instructions", "measured-on-board" or "none". */
 const char *to_port_count_kind(void);
+
+/* Cycles per second, where they are what is counted ("measured-on-board"); else 0. */
+uint32_t to_port_count_hertz(void);
 
 /* Deepest stack use since start, in bytes; 0 when unknown. */
 uint32_t to_port_stack_used(void);

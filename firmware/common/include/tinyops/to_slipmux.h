@@ -5,8 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 1024 bytes of payload, the CoAP header with token, and 88 bytes of options. */
-#define TO_SLIPMUX_MESSAGE_MAX 1124u
+#include "tinyops/to_coap.h"
+
+/* A block of payload, the CoAP header with token, and 88 bytes of options. */
+#define TO_SLIPMUX_MESSAGE_MAX (TO_COAP_BLOCK_MAX + 100u)
 
 typedef enum { TO_SLIPMUX_NONE, TO_SLIPMUX_TEXT, TO_SLIPMUX_COAP } to_slipmux_kind;
 
