@@ -7,10 +7,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-#: folder -> endings that belong into a wheel
+#: folder -> endings, and names of files without one, that belong into a wheel
 DATA = {
     "boards": {".toml"},
-    "firmware": {".c", ".h", ".S", ".ld", ".inc", ".j2", ".md", ".cddl"},
+    "firmware": {".c", ".h", ".S", ".ld", ".inc", ".j2", ".md", ".cddl"}
+    | {".mk", ".dep", ".include", ".yml", "Makefile", "Kconfig"},
     "models": {".tflite", ".onnx", ".toml", ".npz"},
 }
 
@@ -24,6 +25,6 @@ class DataFiles(BuildHookInterface):  # type: ignore[type-arg]
         root = Path(self.root)
         for folder, endings in DATA.items():
             for path in sorted((root / folder).rglob("*")):
-                if path.is_file() and path.suffix in endings:
+                if path.is_file() and (path.suffix or path.name) in endings:
                     name = path.relative_to(root).as_posix()
                     build_data["force_include"][str(path)] = f"tinyops/_data/{name}"

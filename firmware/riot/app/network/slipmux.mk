@@ -1,0 +1,2 @@
+# No network: the serial line of the console, in slipmux frames.
+USEMODULE += tinyops_slipmux

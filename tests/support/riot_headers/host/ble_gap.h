@@ -1,0 +1,6 @@
+#ifndef HOST_BLE_GAP_H
+#define HOST_BLE_GAP_H
+
+#include "host/ble_hs.h"
+
+#endif
