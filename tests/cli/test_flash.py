@@ -63,13 +63,17 @@ def test_an_image_is_made_where_there_is_none(tinyops: Any, host_build: Path) ->
     assert (host_build / "flash.img").exists()
 
 
-def test_real_boards_are_refused(tinyops: Any, host_build: Path) -> None:
-    report = json.loads((host_build / "report.json").read_text())
-    report["board"]["name"] = "nrf52dk"
-    (host_build / "report.json").write_text(json.dumps(report))
-    done = tinyops("flash", host_build)
-    assert done.code == 2
-    assert "board nrf52dk: flashing real boards" in done.err
+def test_options_of_real_boards_are_refused_for_images(tinyops: Any, host_build: Path) -> None:
+    for option in (
+        ["--probe", "1"],
+        ["--all"],
+        ["--erase"],
+        ["--recover"],
+        ["--backend", "pyocd"],
+        ["--model-bank", "x"],
+    ):
+        done = tinyops("flash", host_build, *option)
+        assert (done.code, f"{option[0]}: is for real boards alone" in done.err) == (2, True), done.err
     assert not (host_build / "flash.img").exists()
 
 

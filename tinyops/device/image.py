@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ def write_image(program: Path, output: Path, form: Literal["bin", "hex"]) -> Non
             f"loads bytes that lie {end - start:,} apart", where=str(program), allowed=f"up to {_MAX_SPAN:,}"
         )
     if form == "hex":
-        write_file(output, "".join(f"{line}\n" for line in _hex(parts)))
+        write_file(output, "".join(f"{line}\n" for line in intel_hex(parts)))
         return
     raw = bytearray(end - start)
     for address, content in parts:
@@ -34,8 +34,8 @@ def write_image(program: Path, output: Path, form: Literal["bin", "hex"]) -> Non
     write_file(output, bytes(raw))
 
 
-def _hex(parts: list[tuple[int, bytes]]) -> Iterator[str]:
-    """Records of Intel's Hexadecimal Object File Format (1988), revision A."""
+def intel_hex(parts: Iterable[tuple[int, bytes]]) -> Iterator[str]:
+    """(address, bytes) of every part as records of Intel's Hexadecimal Object File Format (1988), revision A."""
     upper = 0
     for first, content in parts:
         offset = 0

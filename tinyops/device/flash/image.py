@@ -1,4 +1,4 @@
-"""Writing firmware to boards. An emulated board's flash is a file, written in whole erase units."""
+"""An emulated board's flash: a file, written in whole erase units."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Flashed:
 def flash_build(folder: Path, board: Board) -> Flashed:
     """Write the firmware of the build in `folder` to `board` and read it back.
 
-    Raises UsageError for a board that cannot be flashed from here and DeviceError when the firmware is larger than
-    the flash or reads back differently.
+    Raises UsageError for a real board, which has no image, and DeviceError when the firmware is larger than the
+    flash or reads back differently.
     """
     if board.kind == "real":
         raise UsageError(
-            "flashing real boards is not part of this version",
+            "has no flash image: it is a real board",
             where=f"board {board.name}",
             allowed="host and the qemu- boards",
-            hint="your probe's own tool, with firmware.hex",
+            hint=f"tinyops flash {folder}",
         )
     source = folder / ("firmware.elf" if board.kind == "host" else "firmware.bin")
     try:
