@@ -8,26 +8,49 @@ import platformdirs
 import pytest
 
 from tinyops.device.board import Board, Memory, find_board, list_board_files, load_board
+from tinyops.device.flash.choose import BACKENDS
 from tinyops.errors import TinyopsError, UsageError
 from tinyops.resources import data_dir
 
 SHIPPED = sorted(data_dir("boards").glob("*.toml"))
 REAL = {
+    "arduino-zero",
+    "b-l072z-lrwan1",
     "b-l475e-iot01a",
     "esp32-wroom-32",
     "esp32c3-devkit",
     "esp32c6-devkit",
+    "esp32h2-devkit",
     "esp32s3-devkit",
+    "frdm-k64f",
     "hifive1b",
+    "iotlab-m3",
+    "microbit",
+    "microbit-v2",
     "nrf52840dk",
     "nrf52dk",
+    "nrf5340dk",
     "nrf9160dk",
+    "nucleo-f103rb",
     "nucleo-f401re",
+    "nucleo-f411re",
+    "nucleo-f446re",
     "nucleo-f767zi",
+    "nucleo-g474re",
+    "nucleo-h753zi",
+    "nucleo-l073rz",
+    "nucleo-l432kc",
     "nucleo-l476rg",
+    "nucleo-u575zi-q",
     "nucleo-wl55jc",
+    "openmote-b",
+    "rpi-pico",
     "rpi-pico2",
     "samr21-xpro",
+    "samr30-xpro",
+    "samr34-xpro",
+    "sipeed-longan-nano",
+    "stm32f746g-disco",
     "thingy91",
 }
 MINIMAL = """
@@ -95,14 +118,17 @@ def _end(memory: Memory) -> int:
 
 
 def _check_probe(board: Board) -> None:
-    named = {
-        "pyocd": board.probe.pyocd_target,
-        "openocd": board.probe.openocd_config,
-        "jlink": board.probe.jlink_device,
-        "esptool": board.probe.esptool_chip,
-    }
-    for backend in board.probe.backends:
-        assert named[backend], f"{backend} does not know which chip"
+    """Every backend finds the facts that it needs, and the board's own probe is one that a backend uses."""
+    kinds = set()
+    for name in board.probe.backends:
+        backend = BACKENDS[name]
+        kinds |= backend.kinds
+        for fact in backend.facts:
+            assert getattr(board.probe, fact) is not None, f"{name} needs {fact}"
+    assert board.probe.onboard in {None, *kinds}
+    assert "uf2" not in board.probe.backends or board.probe.uf2_board, "any UF2 drive would do"
+    chip = board.probe.chip_id
+    assert chip is None or chip.value & chip.mask == chip.value
 
 
 def _check_flags(board: Board) -> None:

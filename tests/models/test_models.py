@@ -90,7 +90,7 @@ def operator_versions(folder: Path) -> set[str]:
 
 
 def test_there_are_models() -> None:
-    assert {"digits", "motions", "speakers"} <= {folder.name for folder in FOLDERS}
+    assert {"digits", "lenet5", "motions", "speakers"} <= {folder.name for folder in FOLDERS}
 
 
 @each_model
@@ -185,3 +185,16 @@ def test_digits_test_set_is_scikit_learns() -> None:
     real = (data["inputs"][..., 0].astype(np.float64) - stated["zero_point"]) * stated["scale"]
     assert (digits.target[-count:] == data["labels"]).all()
     assert np.abs(real - digits.images[-count:] / 16).max() <= 0.51 * stated["scale"]
+
+
+def test_lenet5_is_the_published_network() -> None:
+    """As RIOT-ML's: 6 and 16 channels of 5x5 without padding, halved each time, then 120, 84 and 10."""
+    model = tflite.Model.GetRootAsModel(model_file(MODELS / "lenet5").read_bytes(), 0)
+    graph = model.Subgraphs(0)
+    shapes = [
+        [int(size) for size in graph.Tensors(graph.Operators(k).Outputs(0)).ShapeAsNumpy()]
+        for k in range(graph.OperatorsLength())
+    ]
+    images = [[1, 24, 24, 6], [1, 12, 12, 6], [1, 8, 8, 16], [1, 4, 4, 16]]
+    assert shapes == [*images, [1, 256], [1, 120], [1, 84], [1, 10]]
+    assert card(MODELS / "lenet5")["cost"]["macs"] == 281_640

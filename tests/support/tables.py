@@ -7,15 +7,19 @@ import inspect
 import itertools
 import json
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log2
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from tests.cases import all_cases
-from tinyops.device.board import Board, Memory, load_board
+from tests.support.board_tables import boards, real_boards, riot_sizes
+from tests.support.lowpan import airtime_table
+from tests.support.markdown import table
 from tinyops.device.link.profile import LINKS
+from tinyops.device.riot.network import LINK_OF, network_folder
+from tinyops.device.riot.network import networks as riot_networks
 from tinyops.errors import ModelError
 from tinyops.features import KINDS, FeatureSettings
 from tinyops.graph import DType, Graph, Op, OpView, Quantization, Tensor
@@ -39,7 +43,6 @@ from tinyops.quantize.data_settings import DataSettings
 from tinyops.resources import data_dir
 from tinyops.suit import Reason
 
-_KINDS = ("host", "emulated", "real")
 _OPERANDS = (
     "weights constant, int8 or (of an int8 input) int4, zero point 0, one scale or one per output channel; of a "
     "float32 input float32; bias constant or none, int32 (of an int16 input int64, of a float32 input float32)"
@@ -133,16 +136,6 @@ _NO_CODE = ("FAKE_QUANT",)
 _CONSTANTS = (DType.RESOURCE, DType.INT4, DType.FLOAT16)
 
 
-def _row(cells: Iterable[object]) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; a header that ends in ':' is of a right-aligned column."""
-    rule = "|" + "|".join("---:" if cell.endswith(":") else "---" for cell in header) + "|"
-    return "\n".join([_row(cell.rstrip(":") for cell in header), rule, *map(_row, rows)])
-
-
 def operators() -> str:
     """Operators that model files may hold; dtypes are those of the data that `check` does not refuse."""
     kinds = {kind: rules for kind, rules in supported().items() if rules.importable}
@@ -157,7 +150,7 @@ def operators() -> str:
         limits = LIMITS.get(kind, _summary(rules)) or "-"
         row = (f"`{kind}`", span, ", ".join(dtypes) or "-", limits, _tested_against(kind, dtypes, cases.get(kind)))
         rows.append(row)
-    return _table(("operator", "versions", "dtypes of the data", "limits", "tested against"), rows)
+    return table(("operator", "versions", "dtypes of the data", "limits", "tested against"), rows)
 
 
 def _cases() -> dict[str, set[str]]:
@@ -246,7 +239,7 @@ def importer() -> str:
         ("subgraphs", f"{tflite._MAX_SUBGRAPHS:,}"),
         ("inputs or outputs of an operator or a subgraph", f"{tflite._MAX_OPERANDS:,}"),
     )
-    return _table(("what", "at most"), rows)
+    return table(("what", "at most"), rows)
 
 
 def onnx_operators() -> str:
@@ -255,7 +248,7 @@ def onnx_operators() -> str:
     for kind, function in onnx.importers().items():
         functions.setdefault(function, []).append(kind.rpartition("::")[2])
     rows = [(", ".join(f"`{kind}`" for kind in kinds), onnx.summary(f)) for f, kinds in functions.items()]
-    return _table(("ONNX operator", "what is supported"), rows)
+    return table(("ONNX operator", "what is supported"), rows)
 
 
 def onnx_limits() -> str:
@@ -269,7 +262,7 @@ def onnx_limits() -> str:
         ("inputs or outputs of a node or of the graph", f"{onnx_bounds.MAX_OPERANDS:,}"),
         ("opset", f"{onnx_bounds.OPSETS[0]} to {onnx_bounds.OPSETS[-1]}"),
     )
-    return _table(("what", "at most"), rows)
+    return table(("what", "at most"), rows)
 
 
 def arenas() -> str:
@@ -279,36 +272,12 @@ def arenas() -> str:
         plan = compile_model(path, name="model").program.plan
         largest = f"`{plan.witness}`"
         rows.append((path.stem, f"{plan.peak:,}", f"{plan.lower_bound:,}", largest, f"{plan.state_bytes:,}"))
-    return _table(("model", "arena:", "lower bound:", "witness", "state:"), rows)
-
-
-def boards() -> str:
-    """The boards that ship with tinyops."""
-    loaded = [load_board(path) for path in data_dir("boards").glob("*.toml")]
-    loaded.sort(key=lambda board: (_KINDS.index(board.kind), board.name))
-    rows = [
-        (f"`{b.name}`", b.kind, b.title, _core(b), _megahertz(b), _size(b.flash), _size(b.ram), ", ".join(b.links))
-        for b in loaded
-    ]
-    return _table(("board", "kind", "what it is", "core", "MHz:", "flash:", "RAM:", "links"), rows)
-
-
-def _core(board: Board) -> str:
-    cores = f"{board.processor.cores} x " if board.processor.cores > 1 else ""
-    return cores + board.processor.core
-
-
-def _megahertz(board: Board) -> str:
-    return f"{board.processor.clock_hz / 1e6:g}" if board.processor.clock_hz else "-"
-
-
-def _size(memory: Memory | None) -> str:
-    return f"{memory.bytes / 1024:,.0f} KiB" if memory else "-"
+    return table(("model", "arena:", "lower bound:", "witness", "state:"), rows)
 
 
 def features() -> str:
     """The kinds of feature front ends."""
-    return _table(("kind", "what it is"), [(f"`{name}`", settings.summary) for name, settings in KINDS.items()])
+    return table(("kind", "what it is"), [(f"`{name}`", settings.summary) for name, settings in KINDS.items()])
 
 
 def feature_settings() -> str:
@@ -326,7 +295,7 @@ def feature_settings() -> str:
     parts = []
     for title, fields in groups.items():
         rows = [(f"`{key}`", _default(field), field.description) for key, field in fields.items()]
-        parts.append(f"### {title}\n\n{_table(('setting', 'default', 'what it is'), rows)}")
+        parts.append(f"### {title}\n\n{table(('setting', 'default', 'what it is'), rows)}")
     return "\n\n".join(parts)
 
 
@@ -342,7 +311,7 @@ def quantization_settings() -> str:
 
 def _settings(fields: Mapping[str, FieldInfo]) -> str:
     rows = [(f"`{key}`", _default(field), field.description) for key, field in fields.items()]
-    return _table(("setting", "default", "what it is"), rows)
+    return table(("setting", "default", "what it is"), rows)
 
 
 def _default(field: FieldInfo) -> str:
@@ -358,6 +327,16 @@ def reasons() -> str:
     return "\n".join(["| code | name | |", "|---|---|---|", *rows])
 
 
+def networks_table() -> str:
+    """The networks of firmware on RIOT, as their makefiles describe themselves."""
+    rows = []
+    for name in sorted(riot_networks(), key=list(LINK_OF).index):
+        first = (network_folder() / f"{name}.mk").read_text(encoding="utf-8").splitlines()[0]
+        link = LINKS[LINK_OF[name]]
+        rows.append((f"`{name}`", first.removeprefix("# "), f"`{link.name}`"))
+    return table(("`--network`", "what it is", "`--link`"), rows)
+
+
 def links() -> str:
     """Kinds of links, with their blocks and times."""
     rows = [
@@ -370,17 +349,21 @@ def links() -> str:
         )
         for link in LINKS.values()
     ]
-    return _table(("link", "what it is", "blocks", "ACK time-out", "retransmissions"), rows)
+    return table(("link", "what it is", "blocks", "ACK time-out", "retransmissions"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "operators": operators,
     "importer": importer,
     "links": links,
+    "networks": networks_table,
+    "lowpan_airtime": airtime_table,
     "onnx_limits": onnx_limits,
     "onnx_operators": onnx_operators,
     "arenas": arenas,
     "boards": boards,
+    "real_boards": real_boards,
+    "riot_sizes": riot_sizes,
     "features": features,
     "feature_settings": feature_settings,
     "quantization_data": quantization_data,
