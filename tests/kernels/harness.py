@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyops.kernels import kernel, kernel_files, kernels
+from tinyops.kernels import kernel, kernel_files, portable_kernels
 
 Array = np.ndarray[Any, Any]
 Params = Mapping[str, Any]
@@ -77,7 +77,7 @@ class Kernels:
 
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
-        self._structs = {name: params_struct(name) for name in kernels()}
+        self._structs = {name: params_struct(name) for name in portable_kernels()}
         self._memory = [GuardedMemory(1 << 18) for _ in range(8)]
 
     def run(
@@ -158,7 +158,7 @@ def _bytes(array: Array) -> Array:
 def compile_library(folder: Path, flags: Sequence[str]) -> Path:
     """All kernels as one shared library."""
     library = folder / "kernels.so"
-    sources = [str(path) for path in kernel_files(kernels()) if path.suffix == ".c"]
+    sources = [str(path) for path in kernel_files(portable_kernels()) if path.suffix == ".c"]
     subprocess.run(["gcc", *STRICT, *flags, "-shared", "-fPIC", "-o", str(library), *sources, "-lm"], check=True)
     return library
 

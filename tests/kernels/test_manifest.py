@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinyops.errors import TinyopsError
-from tinyops.kernels import kernel, kernel_files, kernels, needs_libm, read_manifest
+from tinyops.kernels import kernel, kernel_files, kernels, library_texts, needs_libm, read_manifest
 
 FOLDER = kernel("to_mean_any_s8_c").files[-1].parents[1]
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
@@ -24,7 +24,7 @@ def _included(path: Path) -> set[Path]:
 
 def test_every_file_is_described() -> None:
     described = set(kernel_files(NAMES))
-    assert described == {p for p in FOLDER.rglob("*") if p.suffix in {".c", ".h", ".S", ".s"}}
+    assert described == {p for p in FOLDER.rglob("*") if p.suffix in {".c", ".h", ".S", ".s", ".inc"}}
     assert all(path.is_file() for path in described)
 
 
@@ -33,6 +33,27 @@ def test_needs_are_the_includes(name: str) -> None:
     entry = kernel(name)
     header, source = FOLDER / entry.header, FOLDER / entry.source
     assert {FOLDER / need for need in entry.needs} == _included(source) - {header}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_assembly_is_what_the_kernel_calls(name: str) -> None:
+    """Every global function of its assembly, and what that includes."""
+    entry = kernel(name)
+    files = [FOLDER / file for file in entry.assembly]
+    text = "".join(path.read_text() for path in entry.files if path.suffix in {".c", ".h"})
+    for path in files:
+        assert all(function in text for function in re.findall(r"\.global (\w+)", path.read_text()))
+    included = {name for path in files for name in re.findall(r'\.include "([^"]+)"', path.read_text())}
+    assert included == {path.name for path in files if path.suffix == ".inc"}
+
+
+def test_assembly_becomes_c() -> None:
+    texts = library_texts(NAMES)
+    assert {path.suffix for path in map(Path, texts)} == {".c", ".h"}
+    wrapped = texts["to_gemm_s8_armv7em.c"]
+    assert wrapped.startswith("__asm__(")
+    assert ".include" not in wrapped
+    assert '".macro to_short' in wrapped.replace('"    .macro', '".macro')
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyops.kernels import kernels
+from tinyops.kernels import portable_kernels
 from tinyops.kernels.structs import arguments, constant_numbers, field_numbers, params_struct
 
 #: Fields that shape, place or count: whatever else a struct has must be listed as a number in numbers.toml.
@@ -36,7 +36,7 @@ STRUCTURAL_ARGUMENTS = {
 #: Arguments that are never constants of numbers: activations, states and outputs.
 COMPUTED = frozenset({"in", "out", "hidden_in", "cell_in", "hidden", "cell", "state", "state_in"})
 
-TYPES = sorted({kernel.params_type for kernel in kernels().values()})
+TYPES = sorted({kernel.params_type for kernel in portable_kernels().values()})
 
 
 def test_every_field_is_either_structure_or_a_number() -> None:
@@ -54,7 +54,7 @@ def test_shifts_are_numbers_with_a_range() -> None:
         for field in params_struct(name).fields:
             if field.name.endswith("shift") and field.name not in STRUCTURE:
                 assert field_numbers(name)[field.name] is not None, (name, field.name)
-    for name in kernels():
+    for name in portable_kernels():
         for argument in arguments(name):
             if argument == "shift":
                 assert constant_numbers(name)[argument] is not None, name
@@ -71,7 +71,7 @@ def test_ranges_are_in_their_types() -> None:
 
 
 def test_every_argument_is_classified() -> None:
-    for name in kernels():
+    for name in portable_kernels():
         numbers = {argument.removesuffix("[0]") for argument in constant_numbers(name)}
         known = numbers | STRUCTURAL_ARGUMENTS.get(name, set()) | COMPUTED
         assert set(arguments(name)) <= known, name
@@ -91,7 +91,8 @@ def test_every_argument_is_classified() -> None:
 def test_compilers_lay_structs_out_alike(compiler: tuple[str, ...], tmp_path: Path) -> None:
     if shutil.which(compiler[0]) is None:
         pytest.skip(f"{compiler[0]} is not installed")
-    headers = {path.name: path.parent for kernel in kernels().values() for path in kernel.files if path.suffix == ".h"}
+    entries = portable_kernels().values()
+    headers = {path.name: path.parent for kernel in entries for path in kernel.files if path.suffix == ".h"}
     lines = ["#include <stddef.h>", *(f'#include "{name}"' for name in sorted(headers))]
     for name in TYPES:
         struct = params_struct(name)

@@ -153,7 +153,9 @@ def _compute(draw: st.DrawFn, sketch: Sketch, sizes: int, least: int = 0) -> Non
     above = draw(st.dictionaries(st.sampled_from(pairs), st.integers(1, 10), max_size=len(pairs)))
     overlaps = {pair: max(0, d) if pair in above else d for pair, d in overlaps.items()}
     scratch = draw(st.sampled_from([0, 0, 0, 3, 8]))
-    demand = Demand(scratch, draw(st.sampled_from([1, 4, 8])), overlaps, above)
+    single = len(inputs) == len(outputs) == 1
+    in_place = frozenset({(0, 0)} if single and draw(st.booleans()) else ())
+    demand = Demand(scratch, draw(st.sampled_from([1, 4, 8])), overlaps, above, in_place)
     sketch.op("TEST_COMPUTE", inputs, outputs, demand=demand)
 
 

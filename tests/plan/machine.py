@@ -88,11 +88,19 @@ def run_planned(case: Case, plan: Plan, inputs: Sequence[Bytes], state_memory: B
                 at += nbytes
         else:
             sources, targets = [memory(t) for t in _tensors(op)], [memory(t) for t in op.outputs]
+            if _is_in_place(case, plan, k):
+                sources = [source.copy() for source in sources]
             _compute(op, case.demands[k], sources, targets, descending=_descends(case, plan, k))
             if k in plan.scratch_offsets:
                 start = plan.scratch_offsets[k]
                 assert (arena[start : start + case.demands[k].scratch_bytes] == 0x55).all()
     return [memory(t).copy() for t in graph.outputs]
+
+
+def _is_in_place(case: Case, plan: Plan, k: int) -> bool:
+    """Whether op `k` has a kernel that works in place in an order of its own, and the plan asks it to."""
+    op = case.graph.ops[k]
+    return any(plan.offsets.get(op.inputs[i] or 0) == plan.offsets[op.outputs[o]] for i, o in case.demands[k].in_place)
 
 
 def _descends(case: Case, plan: Plan, k: int) -> bool:

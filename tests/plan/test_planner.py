@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,22 @@ def test_kernels_of_both_directions_zigzag() -> None:
     assert result.optimal
     assert result.peak == 8384
     assert any(result.offsets[op.outputs[0]] > result.offsets[op.inputs[0] or 0] for op in sketch.ops[1:])
+
+
+def test_kernels_in_place_need_no_more_than_the_image() -> None:
+    """An output that may start where its input does lies there; anywhere else it stays apart."""
+    sketch = Sketch()
+    image = sketch.input(8000)
+    for _ in range(4):
+        out = sketch.tensor(8000)
+        sketch.op("TEST_COMPUTE", (image,), (out,), demand=Demand(48, in_place=frozenset({(0, 0)})))
+        image = out
+    result = plan(sketch.graph(image), demands=sketch.demands)
+    assert (result.optimal, result.peak) == (True, 8048)
+    assert len(set(result.offsets.values())) == 1
+    smaller = {t: offset - 4 * (t == image) for t, offset in result.offsets.items()}
+    with pytest.raises(VerifyError, match="too early"):
+        verify_plan(sketch.graph(image), (), sketch.demands, replace(result, offsets=smaller, peak=8052))
 
 
 def test_growing_image_ends_where_its_input_ended() -> None:

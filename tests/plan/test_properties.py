@@ -166,6 +166,8 @@ def _may_overlap(case: Case, source: int, start: int, target: int, at: int) -> b
     uses = [i for i, t in enumerate(op.inputs) if t == source]
     if len(op.inputs) == len(op.outputs) == 1 and (0, 0) in above and at >= start + above[0, 0]:
         return True
+    if at == start and uses and all((i, o) in case.demands[k].in_place for i in uses):
+        return True
     return bool(uses) and all((i, o) in below and at <= start - below[i, o] for i in uses)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from functools import cache
@@ -12,7 +13,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from tinyops.errors import TinyopsError
 
-__all__ = ["Kernel", "kernel", "kernel_files", "kernels", "needs_libm", "read_manifest"]
+__all__ = [
+    "Kernel",
+    "kernel",
+    "kernel_files",
+    "kernels",
+    "library_texts",
+    "needs_libm",
+    "portable_kernels",
+    "read_manifest",
+]
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -40,6 +50,7 @@ class Kernel(BaseModel):
     source: _File
     needs: Annotated[tuple[_File, ...], Field(strict=False)]
     summary: str = Field(min_length=1)
+    assembly: Annotated[tuple[_File, ...], Field(strict=False)] = ()
     libm: bool = False
 
     @model_validator(mode="after")
@@ -52,8 +63,8 @@ class Kernel(BaseModel):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Absolute paths: shared headers, header, source."""
-        return tuple(_FOLDER / name for name in (*self.needs, self.header, self.source))
+        """Absolute paths: shared headers, assembly, header, source."""
+        return tuple(_FOLDER / name for name in (*self.needs, *self.assembly, self.header, self.source))
 
 
 class _Manifest(BaseModel):
@@ -86,6 +97,11 @@ def kernels() -> dict[str, Kernel]:
     return read_manifest(_FOLDER / "manifest.toml")
 
 
+def portable_kernels() -> dict[str, Kernel]:
+    """Those in C that every processor runs."""
+    return {name: entry for name, entry in kernels().items() if entry.isa == "c"}
+
+
 def kernel(name: str) -> Kernel:
     """The kernel `name`; TinyopsError when there is none."""
     found = kernels().get(name)
@@ -97,6 +113,34 @@ def kernel(name: str) -> Kernel:
 def kernel_files(names: Iterable[str]) -> list[Path]:
     """Every header and source that these kernels need, each once, sorted by name."""
     return sorted({path for name in names for path in kernel(name).files}, key=lambda path: path.name)
+
+
+def library_texts(names: Iterable[str]) -> dict[str, str]:
+    """The same files as a library of C holds them, by name: assembly is wrapped, so that a C compiler takes it."""
+    texts = {}
+    for path in kernel_files(names):
+        if path.suffix == ".s":
+            texts[f"{path.stem}.c"] = _as_c(path)
+        elif path.suffix != ".inc":
+            texts[path.name] = path.read_text(encoding="utf-8")
+    return texts
+
+
+_INCLUDE = re.compile(r'^\s*\.include "([a-z0-9_]+\.inc)"$', re.MULTILINE)
+
+
+def _as_c(path: Path) -> str:
+    """Assembly as file-scope asm of a C file, with what it includes; what follows an @ becomes a comment of C."""
+    assembly = _INCLUDE.sub(
+        lambda m: path.with_name(m[1]).read_text(encoding="utf-8"), path.read_text(encoding="utf-8")
+    )
+    lines = []
+    for line in assembly.splitlines():
+        code, _, remark = line.partition("@")
+        code, remark = code.rstrip().replace("\\", "\\\\").replace('"', '\\"'), remark.strip()
+        text = f'    "{code}\\n"' if code else ""
+        lines.append(f"{text}{' ' if text and remark else ''}{f'/* {remark} */' if remark else ''}")
+    return "__asm__(\n" + "\n".join(lines) + "\n);\n"
 
 
 def needs_libm(names: Iterable[str]) -> bool:

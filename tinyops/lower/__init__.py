@@ -1,6 +1,6 @@
 """Graph -> Program: kernel choice, packed constants, requantization, tables, addresses."""
 
-from tinyops.lower.lowering import lower, rule
+from tinyops.lower.lowering import Optimize, lower, rule
 from tinyops.lower.program import Program, Role
 
-__all__ = ["Program", "Role", "lower", "rule"]
+__all__ = ["Optimize", "Program", "Role", "lower", "rule"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinyops.graph import Model
 from tinyops.load import load_model, read_model_file
-from tinyops.lower.lowering import lower
+from tinyops.lower.lowering import Optimize, lower
 from tinyops.lower.program import Program
 from tinyops.passes import run_passes
 
@@ -26,9 +26,17 @@ class CompiledModel:
 
 
 def compile_model(
-    source: Path, *, name: str, isa: str = "c", seconds: float = 2.0, by_structure: bool = False
+    source: Path,
+    *,
+    name: str,
+    isa: str = "c",
+    optimize: Optimize = "portable",
+    seconds: float = 2.0,
+    by_structure: bool = False,
 ) -> CompiledModel:
     """Compile a model file; `name` is a C identifier and `seconds` bounds the memory planner's search.
+
+    `isa` and `optimize` choose the kernels, see lower().
 
     `by_structure` is for updatable firmware and its capsules, see lower(); then the clock bounds nothing in practice,
     so that a busy computer finds the same plan.
@@ -38,6 +46,13 @@ def compile_model(
     digest = hashlib.sha256(read_model_file(source)).digest()
     model = run_passes(load_model(source))
     program = lower(
-        model, name=name, digest=digest, source=source.name, isa=isa, seconds=seconds, by_structure=by_structure
+        model,
+        name=name,
+        digest=digest,
+        source=source.name,
+        isa=isa,
+        optimize=optimize,
+        seconds=seconds,
+        by_structure=by_structure,
     )
     return CompiledModel(source, model, program)

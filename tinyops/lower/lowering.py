@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from tinyops.errors import ModelError
 from tinyops.graph import DType, Graph, Model, OpView, Tensor
 from tinyops.lower.program import ArenaRef, Call, Constant, ConstantRef, Layer, Port, Program, Ref, Role, StateRef
 from tinyops.ops.base import operator
-from tinyops.plan import Plan, Storage, plan
+from tinyops.plan import Demand, Plan, Storage, default_demands, plan
 
 Array = np.ndarray[Any, Any]
 
@@ -72,6 +73,10 @@ class Lowering:
 
     def output(self, i: int = 0) -> Ref:
         return self._ref(self.view.op.outputs[i])
+
+    def scratch(self, dtype: DType) -> ArenaRef:
+        """The scratch that the op's fast lowering asked for."""
+        return ArenaRef(self._plan.scratch_offsets[self._index], dtype)
 
     def state(self, index: int, dtype: DType) -> StateRef:
         return StateRef(self._plan.state_offsets[index], dtype)
@@ -133,6 +138,51 @@ def rule(kind: str, dtype: DType | None = None) -> Callable[[Rule], Rule]:
     return register
 
 
+@dataclass(frozen=True, slots=True)
+class Fast:
+    """A lowering to kernels of one instruction set, with what they ask of the planner.
+
+    `descending` says that `Operator.overlap_descending` holds for them, too. `overlaps`, where given, stands in for
+    those of the operator, and `in_place` is that of the demand.
+    """
+
+    calls: Rule
+    scratch_bytes: int = 0
+    descending: bool = False
+    overlaps: Mapping[tuple[int, int], int] | None = None
+    in_place: frozenset[tuple[int, int]] = frozenset()
+
+
+#: What a choice between kernels is for; "portable": those in C alone.
+Optimize = Literal["portable", "size", "balanced", "speed"]
+FastRule = Callable[[OpView, Optimize], Fast | None]
+_fast_rules: dict[tuple[str, str], FastRule] = {}
+
+
+def fast_rule(isa: str, kind: str) -> Callable[[FastRule], FastRule]:
+    """Register the lowering of an operator kind for an instruction set; a second one is an error.
+
+    It returns None for an op that the kernels of all processors must do.
+    """
+
+    def register(function: FastRule) -> FastRule:
+        if (isa, kind) in _fast_rules:
+            raise RuntimeError(f"two lowerings of {kind} for {isa}")
+        _fast_rules[isa, kind] = function
+        return function
+
+    return register
+
+
+def fast_of(view: OpView, isa: str, optimize: Optimize) -> Fast | None:
+    """The lowering of an op for an instruction set, or None."""
+    if optimize == "portable":
+        return None
+    _load_rules()
+    found = _fast_rules.get((isa, view.kind))
+    return found(view, optimize) if found else None
+
+
 def rule_of(view: OpView) -> Rule | None:
     """The lowering of an op, or None."""
     _load_rules()
@@ -154,24 +204,27 @@ def lower(
     digest: bytes = bytes(32),
     source: str = "",
     isa: str = "c",
+    optimize: Optimize = "portable",
     seconds: float = 2.0,
     by_structure: bool = False,
 ) -> Program:
     """Plan the memory of `model` (passes must have run) and choose kernels for `isa`.
 
-    `name` is a C identifier. With `by_structure` a model that differs in weights and quantization alone gives the same
-    calls with other numbers: equal constants are not shared, and none is looked at. Raises ModelError for an operator
-    that has no lowering or whose accumulator could overflow.
+    `name` is a C identifier. `optimize`: "speed" takes kernels that need more flash, "size" those that need least, and
+    "portable" those that run anywhere. With `by_structure` a model that differs in weights and quantization alone gives
+    the same calls with other numbers: equal constants are not shared, none is looked at, and kernels are portable.
+    Raises ModelError for an operator that has no lowering or whose accumulator could overflow.
     """
     graph = model.main
-    memory = plan(graph, model.states, seconds=seconds)
+    fast = [None if by_structure else fast_of(view, isa, optimize) for view in graph.views()]
+    memory = plan(graph, model.states, demands=_demands(graph, fast), seconds=seconds)
     storage = memory.storage
     pool = ConstantPool(by_name=by_structure)
     layers = []
     for index in memory.order:
         view = OpView(graph.ops[index], graph)
         lowering = Lowering(view, index, storage, memory, pool, isa, by_structure=by_structure)
-        layers.append(_layer(lowering, view))
+        layers.append(_layer(lowering, view, fast[index]))
     _refuse_constant_outputs(model)
     return Program(
         name=name,
@@ -191,8 +244,23 @@ def lower(
     )
 
 
-def _layer(lowering: Lowering, view: OpView) -> Layer:
-    apply = rule_of(view)
+def _demands(graph: Graph, fast: Sequence[Fast | None]) -> list[Demand]:
+    demands = []
+    for demand, chosen in zip(default_demands(graph), fast, strict=True):
+        if chosen is not None:
+            demand = replace(
+                demand,
+                scratch_bytes=chosen.scratch_bytes,
+                overlaps=demand.overlaps if chosen.overlaps is None else chosen.overlaps,
+                overlaps_above=demand.overlaps_above if chosen.descending else {},
+                in_place=chosen.in_place,
+            )
+        demands.append(demand)
+    return demands
+
+
+def _layer(lowering: Lowering, view: OpView, fast: Fast | None) -> Layer:
+    apply = fast.calls if fast else rule_of(view)
     definition = operator(view.kind)
     if apply is None or definition is None:
         raise ModelError(
@@ -207,6 +275,7 @@ def _layer(lowering: Lowering, view: OpView) -> Layer:
         macs=definition.macs(view),
         inputs=tuple(t for t in view.inputs if t is not None and not t.is_constant),
         outputs=view.outputs,
+        scratch_bytes=fast.scratch_bytes if fast else 0,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinyops.errors import ModelError
 from tinyops.graph import OpView
+from tinyops.ops.fixed_point import Requantization
 
 Array = np.ndarray[Any, Any]
 _INT32 = 2**31
@@ -23,6 +25,49 @@ def fold_bias(view: OpView, weights: Array, bias: Array | None, input_zero_point
     _bound(view, np.abs(folded) + 128 * _magnitude(weights))
     packed: Array = folded.astype(np.int32)
     return packed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShortForm:
+    """Requantization in few instructions, int64[channels] each: with v = SRDHM(bias + products, multiplier) the output
+    is (v + (v < 0 ? -1 : 0) + addend) >> shift, saturated. `addend` holds the rounding and the zero point.
+    """
+
+    bias: Array
+    multiplier: Array
+    addend: Array
+    shift: Array
+
+
+def short_form(
+    view: OpView, weights: Array, requantization: Requantization, *, uniform: bool = False
+) -> ShortForm | None:
+    """The short form of an int8 layer, or None where it could overflow or differ from TFLite's two roundings.
+
+    It is exact where every channel shifts right, and where neither twice the accumulator nor the sum before the shift
+    leaves int32, for any input. A channel whose output is the same for every input gets multiplier 0, but for a
+    `uniform` form, in which all channels share all but the bias. `weights` is int8[channels, taps]. Raises ModelError
+    as `fold_bias` does.
+    """
+    bias = view.optional(2)
+    folded = fold_bias(view, weights, None if bias is None else bias.data, view.input(0).zero_point).astype(np.int64)
+    multiplier = np.broadcast_to(requantization.multiplier.astype(np.int64), folded.shape)
+    shift = np.broadcast_to(-requantization.shift.astype(np.int64), folded.shape)
+    zero = np.full(folded.shape, requantization.zero_point, np.int64)
+    spread = 128 * _magnitude(weights)
+    lowest, highest = (requantization.apply(folded + way * spread).astype(np.int64) for way in (-1, 1))
+    fixed = (lowest == highest) & (not uniform)  # pruned channels have scales beyond all measure
+    fixed |= multiplier == 0
+    multiplier, shift = np.where(fixed, 0, multiplier), np.where(fixed, 1, shift)
+    folded, zero = np.where(fixed, 0, folded), np.where(fixed, lowest, zero)
+    if (shift < 1).any():
+        return None
+    addend = (np.int64(1) << (shift - 1)) + (zero << shift)
+    reach = np.abs(folded) + spread
+    high = ((reach * multiplier) >> 31) + 2
+    if (2 * reach >= _INT32).any() or (high + np.abs(addend) >= _INT32).any():
+        return None
+    return ShortForm(folded, multiplier, addend, shift)
 
 
 def plain_bias(view: OpView, weights: Array, bias: Array | None, input_zero_point: int) -> Array:

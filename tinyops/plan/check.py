@@ -295,7 +295,8 @@ class _Run:
                     above = None
                 safe_below = below is not None and low <= self._arena(t) - below
                 safe_above = above is not None and low >= self._arena(t) + above
-                if not (safe_below or safe_above):
+                same = (i, o) in demand.in_place and low == self._arena(t)
+                if not (safe_below or safe_above or same):
                     self._fail(f"output {o} overwrites tensor {self.graph.tensors[t].name} too early", where)
 
     def _span(self, t: int) -> tuple[int, int]:

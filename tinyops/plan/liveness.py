@@ -26,13 +26,14 @@ class Demand:
     `overlaps`: (input position, output position) -> d in bytes: the output's start may be at
     `input start - d` or lower, overlapping that input. `overlaps_above`: the same for a start at `input start + d` or
     higher; it counts only for an op that reads one tensor of the arena and writes one: a kernel runs in one direction.
-    Pairs that are not listed never overlap.
+    `in_place`: pairs whose output may start exactly where the input starts. Pairs that are not listed never overlap.
     """
 
     scratch_bytes: int = 0
     scratch_alignment: int = 4
     overlaps: Mapping[tuple[int, int], int] = field(default_factory=dict)
     overlaps_above: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    in_place: frozenset[tuple[int, int]] = frozenset()
 
 
 def default_demands(graph: Graph) -> tuple[Demand, ...]:
@@ -100,7 +101,7 @@ class Problem:
 
     `before`: per op the mask of ops that must precede it directly. `meets`: (input atom, output atom) of one op ->
     limit: when that op is the input atom's end, the atoms may overlap if `output block - input block <= limit`.
-    `meets_above`: the same for `output block - input block >= limit`.
+    `meets_above`: the same for `output block - input block >= limit`. `meets_at`: the same for equality.
     """
 
     blocks: tuple[Block, ...]
@@ -110,6 +111,7 @@ class Problem:
     writes: tuple[tuple[int, ...], ...]
     meets: Mapping[tuple[int, int], int]
     meets_above: Mapping[tuple[int, int], int]
+    meets_at: Mapping[tuple[int, int], int]
     _reaches: tuple[tuple[_Reach, ...], ...]
 
     @property
@@ -191,12 +193,17 @@ def build_problem(graph: Graph, storage: Storage, demands: Sequence[Demand], ali
             builder.add_scratch(k, demand.scratch_bytes, demand.scratch_alignment)
     meets: dict[tuple[int, int], int] = {}
     meets_above: dict[tuple[int, int], int] = {}
+    meets_at: dict[tuple[int, int], int] = {}
     reaches = []
     for k, demand in enumerate(demands):
         above = demand.overlaps_above if storage.is_unary(k) else {}
         meets.update(builder.meets(k, demand.overlaps, -1))
         meets_above.update(builder.meets(k, above, 1))
-        reaches.append(builder.reaches(k, demand.overlaps, -1) + builder.reaches(k, above, 1))
+        equal = dict.fromkeys(demand.in_place, 0)
+        meets_at.update(builder.meets(k, equal, -1))
+        reaches.append(
+            builder.reaches(k, demand.overlaps, -1) + builder.reaches(k, above, 1) + builder.reaches(k, equal, -1)
+        )
     return Problem(
         tuple(builder.blocks),
         tuple(builder.atoms),
@@ -205,6 +212,7 @@ def build_problem(graph: Graph, storage: Storage, demands: Sequence[Demand], ali
         tuple(map(tuple, builder.writes)),
         meets,
         meets_above,
+        meets_at,
         tuple(reaches),
     )
 

@@ -54,10 +54,12 @@ def build_placing(problem: Problem, order: Sequence[int]) -> Placing:
                 high = min(high, problem.meets_above[a, b])
             if low >= high:
                 continue
+            at = problem.meets_at.get((a, b)) if spans[a][1] == first else None
+            intervals = [(low, high)] if at is None or not low < at < high else [(low, at), (at, high)]
             if one.block < two.block:
-                forbidden.setdefault((one.block, two.block), []).append((low, high))
+                forbidden.setdefault((one.block, two.block), []).extend(intervals)
             else:
-                forbidden.setdefault((two.block, one.block), []).append((-high, -low))
+                forbidden.setdefault((two.block, one.block), []).extend((-end, -start) for start, end in intervals)
         active.append((last, b))
         if len(forbidden) > MAX_PAIRS:
             raise ModelError(

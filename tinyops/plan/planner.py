@@ -58,7 +58,7 @@ def _check_demands(graph: Graph, demands: Sequence[Demand]) -> None:
         unit = demand.scratch_alignment
         if demand.scratch_bytes < 0 or unit < 1 or unit & (unit - 1):
             raise ValueError(f"op {op.name}: {demand.scratch_bytes} bytes of scratch aligned to {unit}")
-        for i, o in (*demand.overlaps, *demand.overlaps_above):
+        for i, o in (*demand.overlaps, *demand.overlaps_above, *demand.in_place):
             if not (0 <= i < len(op.inputs) and 0 <= o < len(op.outputs)):
                 raise ValueError(f"op {op.name}: overlap of input {i} and output {o}")
         # The sign of the difference tells the direction of a kernel that has two.

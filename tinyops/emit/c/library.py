@@ -19,7 +19,7 @@ from tinyops.emit.data_section import DataSection, uniform_byte
 from tinyops.emit.golden import Golden
 from tinyops.features import ModelFeatures
 from tinyops.graph import DType
-from tinyops.kernels import kernel, kernel_files, needs_libm
+from tinyops.kernels import kernel, library_texts, needs_libm
 from tinyops.kernels.structs import params_struct
 from tinyops.lower.program import Constant, Program, Role
 from tinyops.ops.float32 import TOLERANCE
@@ -100,7 +100,7 @@ def library_sources(
     program: Program, features: ModelFeatures | None = None, *, data: DataSection | None = None
 ) -> list[str]:
     """The C files of the library, relative to its folder."""
-    kernels = [f"kernels/{path.name}" for path in kernel_files(program.kernels) if path.suffix == ".c"]
+    kernels = [f"kernels/{file}" for file in library_texts(program.kernels) if file.endswith(".c")]
     front_end = feature_sources(features, program.name) if features else []
     constants = [f"{program.name}_constants.c"] if data is None else []
     return [f"{program.name}.c", *constants, *front_end, *kernels]
@@ -127,12 +127,9 @@ def emit_library(
     headers, sources = (PurePosixPath(_render(folder, context)) for folder in (wanted.headers, wanted.sources))
     kernels = [kernel(name) for name in program.kernels]
     context |= _METADATA | {
-        "golden": golden,
-        "tolerance": TOLERANCE,
-        **_comparison(program),
+        **_golden_context(program, golden),
         "libm": needs_libm(program.kernels),
         "constants": _constants(program),
-        "nonfinite": not _finite(program, golden),
         "headers": [f"kernels/{PurePosixPath(k.header).name}" for k in kernels],
         "params_type": {k.name: k.params_type for k in kernels},
         "data": data,
@@ -157,8 +154,8 @@ def emit_library(
     texts = {path: _environment().get_template(template).render(context) for path, template in files.items()}
     for file, text in (feature_files(features) if features else {}).items():
         texts[str((headers if file.endswith(".h") else sources) / file)] = text
-    for path in kernel_files(program.kernels):
-        texts[str(sources / "kernels" / path.name)] = path.read_text(encoding="utf-8")
+    for file, text in library_texts(program.kernels).items():
+        texts[str(sources / "kernels" / file)] = text
     return texts
 
 
@@ -195,6 +192,25 @@ def emit_factory(program: Program, capsule: bytes) -> str:
     text = ",\n".join(f"    {line}" for line in lines)
     context = _context(program, None) | {"capsule": {"bytes": len(capsule), "words": len(words), "text": text}}
     return _environment().get_template("factory.c.j2").render(context)
+
+
+def render_template(
+    name: str,
+    program: Program,
+    more: Mapping[str, Any],
+    *,
+    features: ModelFeatures | None = None,
+    golden: Golden | None = None,
+) -> str:
+    """A template of the folder templates/, with `more` in its context."""
+    context = _context(program, features) | _golden_context(program, golden)
+    return _environment().get_template(name).render({**context, **more})
+
+
+def _golden_context(program: Program, golden: Golden | None) -> dict[str, Any]:
+    """What templates with golden vectors need."""
+    comparison = _comparison(program)
+    return {"golden": golden, "tolerance": TOLERANCE, **comparison, "nonfinite": not _finite(program, golden)}
 
 
 def _headers(program: Program, features: ModelFeatures | None) -> list[str]:
