@@ -15,6 +15,8 @@ from tinyops import __version__
 from tinyops.resources import data_dir
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Of the modules for RIOT.
+MAKEFILES = {"Makefile", "Kconfig", ".mk", ".dep", ".include", ".yml"}
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +30,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _ending(path: Path) -> str:
+    return path.suffix or path.name
+
+
 def _shipped(folder: str, *endings: str) -> set[str]:
     root = data_dir(folder)
-    found = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix in endings}
+    found = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and _ending(p) in endings}
     return {f"tinyops/_data/{folder}/{name}" for name in found}
 
 
@@ -38,11 +44,13 @@ def test_wheel_holds_code_and_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert wheel.name == f"tinyops-{__version__}-py3-none-any.whl"
     code = {
-        p.relative_to(ROOT).as_posix() for p in (ROOT / "tinyops").rglob("*") if p.suffix in (".py", ".c", ".h", ".j2")
+        p.relative_to(ROOT).as_posix()
+        for p in (ROOT / "tinyops").rglob("*")
+        if p.suffix in (".py", ".c", ".h", ".s", ".inc", ".j2")
     }
     data = (
         _shipped("boards", ".toml")
-        | _shipped("firmware", ".c", ".h", ".ld", ".S", ".j2")
+        | _shipped("firmware", ".c", ".h", ".ld", ".S", ".j2", *MAKEFILES)
         | _shipped("models", ".tflite", ".onnx", ".npz")
     )
     assert len(data) > 20
@@ -56,6 +64,7 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
         ".c",
         ".h",
         ".S",
+        ".s",
         ".j2",
         ".ld",
         ".inc",
@@ -70,7 +79,8 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
     for name in zipfile.ZipFile(wheel).namelist():
         assert name.startswith(("tinyops/", f"tinyops-{__version__}.dist-info/"))
         if name.startswith("tinyops/"):
-            assert Path(name).suffix in allowed, name
+            makefiles = MAKEFILES if name.startswith("tinyops/_data/firmware/riot/") else set()
+            assert _ending(Path(name)) in allowed | makefiles, name
 
 
 def test_wheel_says_what_it_is(wheel: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_seed_decides(tinyops: Any, digits: Path) -> None:
 
 
 def test_a_failure_does_not_stop_the_others(tinyops: Any, digits: Path, junk: Path) -> None:
-    done = tinyops("bench", junk, digits, "-b", "host", "-b", "nrf52dk", "--json", "b.json", "--html", "b.html")
+    done = tinyops("bench", junk, digits, "-b", "host", "-b", "thingy91", "--json", "b.json", "--html", "b.html")
     assert done.code == 1
     results = json.loads(Path("b.json").read_text())["results"]
     assert [r["status"] for r in results] == ["failed", "failed", "ok", "failed"]
@@ -66,6 +66,17 @@ def test_a_failure_does_not_stop_the_others(tinyops: Any, digits: Path, junk: Pa
     assert "1 of 4 bit-exact, 3 not" in done.out
     assert "3 of 4 did not succeed" in Path("b.html").read_text(encoding="utf-8")
     assert isinstance(read_report(Path("b.json")), BenchReport)
+
+
+def test_a_board_without_its_system_does_not_stop_the_others(
+    tinyops: Any, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RIOTBASE", raising=False)
+    done = tinyops("bench", digits, "-b", "nrf52dk", "-b", "host", "--json")
+    assert done.code == 1
+    missing, good = done.json()["results"]
+    assert (missing["status"], missing["board"], missing["error"]["error"]) == ("failed", "nrf52dk", "no RIOT is named")
+    assert (good["status"], good["mismatches"]) == ("ok", 0)
 
 
 def test_a_fault_of_ours_does_not_stop_the_others(

@@ -50,6 +50,47 @@ def test_summary_for_people(tinyops: Any, digits: Path, emulator: str) -> None:
     assert f"next: tinyops run build/{emulator} --verify" in done.out
 
 
+@pytest.mark.parametrize("optimize", ["size", "balanced", "speed"])
+def test_kernels_made_for_the_processor(optimize: str, tinyops: Any, digits: Path) -> None:
+    board = "qemu-cortex-m4"
+    done = tinyops("build", digits, "-b", board, "--optimize", optimize, "-o", "out")
+    assert (done.code, done.err) == (0, "")
+    files = {path.name for path in Path("out/lib/kernels").iterdir()}
+    wide = "to_conv2d_gemm16_s8_armv7em.c" if optimize == "speed" else "to_conv2d_gemm_s8_armv7em.c"
+    assert wide in files
+    assert ("to_depthwise3_s8_armv7em.c" in files) == (optimize != "size")
+    ran = tinyops("run", "out", "--verify", "--json")
+    assert (ran.code, ran.json()["mismatches"]) == (0, 0)
+    assert ran.json()["instructions"] < 600_000  # a third of what portable kernels take
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-b", "host"), "there are no kernels for host alone yet"),
+        (("-b", "qemu-riscv32"), "there are no kernels for rv32imac alone yet"),
+    ],
+)
+def test_nothing_to_optimize_with(words: tuple[str, ...], message: str, tinyops: Any, digits: Path) -> None:
+    done = tinyops("build", digits, *words, "--optimize", "speed", "-o", "out")
+    assert done.code == 2
+    assert message in done.err
+    assert "leave --optimize out" in done.err
+    assert not Path("out").exists()
+
+
+def test_updatable_firmware_has_portable_kernels(
+    tinyops: Any, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TINYOPS_KEYS", str(tmp_path / "keys"))
+    assert tinyops("keys", "generate", "release").code == 0
+    done = tinyops("build", digits, "-b", "qemu-cortex-m4", "--updatable", "--optimize", "size", "-o", "out")
+    assert done.code == 2
+    assert "updatable firmware has the portable kernels" in done.err
+    assert "leave --optimize or --updatable out" in done.err
+    assert not Path("out").exists()
+
+
 def test_flash_too_small(tinyops: Any, digits: Path, small_board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     board = small_board(flash=8192, ram=65536)
     monkeypatch.setenv("PATH", "")  # a compiler would be missed
@@ -172,9 +213,10 @@ def test_missing_emulator(
 @pytest.mark.parametrize("board", ["nrf52840dk", "esp32-wroom-32", "rpi-pico2"])
 @pytest.mark.parametrize("verb", ["build", "run"])
 def test_boards_without_port(tinyops: Any, digits: Path, verb: str, board: str) -> None:
-    done = tinyops(verb, digits, "-b", board)
+    done = tinyops(verb, digits, "-b", board, "--os", "bare")
     assert done.code == 2
     assert f"board {board}: has no bare-metal firmware port" in done.err
+    assert "--os riot" in done.err
     assert "tinyops emit MODEL" in done.err
     assert not Path("build").exists()
 

@@ -146,3 +146,16 @@ def test_nothing_said_is_not_updatable(keys: Path, tmp_path: Path) -> None:
 def test_tables_that_cannot_be_used(table: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"update = .* cannot be used"):
         _project(tmp_path, table)
+
+
+def test_the_server_of_check_ins_is_an_option_or_of_the_table(keys: Path, tmp_path: Path) -> None:
+    (tmp_path / "tinyops.toml").write_text('[update]\nserver = "coap://[fd00::1]"\ncheck_in_seconds = 60\n')
+    project = load_project(tmp_path / "tinyops.toml")
+    found = resolve_update(_options(), project)
+    assert found is not None
+    assert (found.server, found.check_in_seconds) == ("coap://[fd00::1]", 60)
+    found = resolve_update(_options(server="coap://updates.example.com"), project)
+    assert found is not None
+    assert (found.server, found.check_in_seconds) == ("coap://updates.example.com", 60)
+    with pytest.raises(UsageError, match="no server of check-ins"):
+        _settings(updatable=True, server="https://example.com")

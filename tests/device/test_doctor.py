@@ -83,12 +83,9 @@ def test_a_real_board_needs_one_of_its_probe_programs() -> None:
     assert (found["openocd"].status, found["jlink"].status) == ("missing", "optional")
 
 
-def test_pyocd_without_the_pack_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "pyocd"
-    program.write_text("#!/bin/sh\necho '  known_chip  Vendor  KNOWN  builtin'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    for target, status in (("known_chip", "ok"), ("other_chip", "warning")):
+def test_pyocd_without_the_pack_is_a_warning() -> None:
+    pytest.importorskip("pyocd")
+    for target, status in (("nrf52840", "ok"), ("other_chip", "warning")):
         check = by_name(diagnose(board(probe={"backends": ["pyocd"], "pyocd_target": target})))["pyocd"]
         assert check.status == status
     assert check.fix == "pyocd pack install other_chip"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ble_device import build_ble_device
 from tests.support.bluetooth import GattClient, Radio, channels
 from tests.support.updates import SETTINGS, build_updatable, capsule, mismatches, pack
 from tinyops.device.build import Build
@@ -31,6 +32,12 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return build_updatable("host", tmp_path_factory.mktemp("ble") / "build", SETTINGS, sanitized=True)
 
 
+@pytest.fixture(scope="module")
+def device(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The firmware with tinyops' modules for NimBLE, sanitized."""
+    return build_ble_device(build, tmp_path_factory.mktemp("ble-device"))
+
+
 @contextmanager
 def opened(radio: Radio, kind: str) -> Iterator[DeviceClient]:
     if kind == "gatt":
@@ -44,9 +51,9 @@ def opened(radio: Radio, kind: str) -> Iterator[DeviceClient]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gatt", "l2cap"])
-def test_an_update_by_radio(build: Build, tmp_path: Path, kind: str) -> None:
+def test_an_update_by_radio(build: Build, device: Path, tmp_path: Path, kind: str) -> None:
     packed = pack(build, 7)
-    radio = Radio(build.elf, "--flash", str(tmp_path / "flash"))
+    radio = Radio(device, str(tmp_path / "flash"))
     with opened(radio, kind) as client:
         assert client.info().model == "digits"
         assert mismatches(client, 1) == 0
@@ -59,8 +66,8 @@ def test_an_update_by_radio(build: Build, tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mtu", "block"), [(23, 16), (65, 16), (247, 128), (517, 256)])
-def test_blocks_are_as_large_as_the_mtu_allows(build: Build, mtu: int, block: int) -> None:
-    radio = Radio(build.elf, mtu=mtu)
+def test_blocks_are_as_large_as_the_mtu_allows(device: Path, mtu: int, block: int) -> None:
+    radio = Radio(device, mtu=mtu)
     with opened(radio, "gatt") as client:
         assert client.link.block_bytes == block
         assert mismatches(client, 1, 3) == 0
@@ -71,10 +78,10 @@ def test_blocks_are_as_large_as_the_mtu_allows(build: Build, mtu: int, block: in
 
 
 @pytest.mark.slow
-def test_fragments_that_are_lost(build: Build) -> None:
+def test_fragments_that_are_lost(device: Path) -> None:
     """GATT loses none, but what lies below may drop a notification: CoAP asks again."""
     chance = random.Random(2)
-    radio = Radio(build.elf, mtu=65)
+    radio = Radio(device, mtu=65)
     with opened(radio, "gatt") as client:
         client.info()
         radio.lose = lambda _: chance.random() < 0.03
@@ -83,8 +90,8 @@ def test_fragments_that_are_lost(build: Build) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gatt", "l2cap"])
-def test_a_device_that_goes_away(build: Build, kind: str) -> None:
-    radio = Radio(build.elf)
+def test_a_device_that_goes_away(device: Path, kind: str) -> None:
+    radio = Radio(device)
     with opened(radio, kind) as client:
         client.reset()
         assert radio.central is not None

@@ -1,12 +1,13 @@
 """Bluetooth LE without hardware: a device's radio and this computer's on one link of bumble, in one process.
 
-The peripheral joins its GATT service and its L2CAP channel to the serial line of a firmware process, so that real
-device code answers. The central has the interface of bleak's client, or opens a channel.
+Behind the peripheral is the device's own code (tests/support/ble_device.py): it cuts messages into values and puts them
+together, and has the L2CAP channel. The central has the interface of bleak's client, or opens a channel.
 """
 
 from __future__ import annotations
 
 import asyncio
+import struct
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,26 +25,31 @@ from bumble.link import LocalLink
 from bumble.transport.common import AsyncPipeSink
 
 from tinyops.device.link.ble import CHANNEL_MTU, FROM_DEVICE, PSM, SERVICE, TO_DEVICE
-from tinyops.device.link.fragments import Fragmenter, Reassembler
-from tinyops.device.link.slipmux import Decoder, Kind, encode_coap
 
 CENTRAL, PERIPHERAL = "F0:F0:F0:F0:F0:F0", "F1:F1:F1:F1:F1:F1"
+_SECONDS = 20.0
 
 
 class Radio:
-    """Both ends of the air, and the firmware behind the far one. It lives in the loop that `start` is called in."""
+    """Both ends of the air, and the program behind the far one. It lives in the loop that `start` is called in.
+
+    `lose` is asked of each value whether it is lost; `fragments` counts those that were written.
+    """
+
+    address = Address(PERIPHERAL)
 
     def __init__(self, program: Path, *arguments: str, mtu: int = 247) -> None:
         self._program = [str(program), *arguments]
         self.mtu = mtu
         self.lose: Callable[[bytes], bool] = lambda _: False
         self.fragments = 0
+        self.refused: list[int] = []
         self.central: Device | None = None
-        self._reply: Callable[[bytes], Any] | None = None
+        self._channel: Any = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> Device:
-        """Switch both on, and advertise; the central."""
+        """Switch both on, and advertise what the device says; the central."""
         link = LocalLink()
         made = []
         for name, address in (("central", CENTRAL), ("peripheral", PERIPHERAL)):
@@ -54,13 +60,16 @@ class Radio:
         self.peripheral.create_l2cap_server(
             LeCreditBasedChannelSpec(psm=PSM, mtu=CHANNEL_MTU, mps=245), self._accept_channel
         )
+        self.peripheral.on("connection", self._connected)
         for device in made:
             await device.power_on()
-        await self.peripheral.start_advertising(advertising_interval_min=1.0)
         self.process = await asyncio.create_subprocess_exec(
             *self._program, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._spawn(self._read_line())
+        self._advertising = asyncio.get_running_loop().create_future()
+        self._spawn(self._read_records())
+        self.advertised: bytes = await asyncio.wait_for(self._advertising, _SECONDS)
+        await self.peripheral.start_advertising(advertising_interval_min=1.0)
         return self.central
 
     async def stop(self) -> None:
@@ -70,6 +79,12 @@ class Radio:
             self.process.kill()
         await self.process.communicate()
 
+    def put(self, kind: str, content: bytes = b"") -> None:
+        """Tell the device what has happened."""
+        assert self.process.stdin is not None
+        if self.process.returncode is None:
+            self.process.stdin.write(kind.encode() + struct.pack("<H", len(content)) + content)
+
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
@@ -78,47 +93,49 @@ class Radio:
     # the device's side
 
     def _add_service(self) -> None:
-        self._to_line = Reassembler()
-        self._from_line = Fragmenter()
         writable = Characteristic.Properties.WRITE_WITHOUT_RESPONSE | Characteristic.Properties.WRITE
         self._notified: Any = Characteristic(FROM_DEVICE, Characteristic.Properties.NOTIFY, 0, b"")
+        self._notified.on("subscription", lambda _connection, notify, _indicate: self.put("S", bytes([notify])))
         written: Any = Characteristic(
             TO_DEVICE, writable, Characteristic.WRITEABLE, CharacteristicValue(write=self._written)
         )
         self.peripheral.add_service(Service(SERVICE, [written, self._notified]))
 
+    def _connected(self, connection: Any) -> None:
+        self.put("C")
+        connection.on("connection_att_mtu_update", lambda: self.put("M", struct.pack("<H", connection.att_mtu)))
+        connection.on("disconnection", lambda *_: self.put("D"))
+
     def _written(self, connection: Any, value: bytes) -> None:
         self.fragments += 1
-        self._reply = self._notify
         if not self.lose(value):
-            message = self._to_line.feed(value)
-            if message is not None:
-                self._put_on_line(message)
-
-    async def _notify(self, message: bytes) -> None:
-        for fragment in self._from_line.cut(message, self.mtu - 3):
-            if not self.lose(fragment):
-                await self.peripheral.notify_subscribers(self._notified, fragment)
+            self.put("W", bytes(value))
 
     def _accept_channel(self, channel: Any) -> None:
-        channel.sink = self._put_on_line
+        self._channel = channel
+        self.put("O")
+        channel.sink = lambda unit: self.put("U", bytes(unit))
+        channel.on("close", lambda: self.put("X"))
 
-        async def reply(message: bytes) -> None:
-            channel.write(message)
+    async def _read_records(self) -> None:
+        stream = self.process.stdout
+        assert stream is not None
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                kind, length = struct.unpack("<cH", await stream.readexactly(3))
+                await self._take(kind.decode(), await stream.readexactly(length))
 
-        self._reply = reply
-
-    def _put_on_line(self, message: bytes) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(encode_coap(bytes(message)))
-
-    async def _read_line(self) -> None:
-        decoder = Decoder()
-        assert self.process.stdout is not None
-        while data := await self.process.stdout.read(4096):
-            for frame in decoder.feed(data):
-                if frame.kind is Kind.COAP and self._reply is not None:
-                    await self._reply(frame.content)
+    async def _take(self, kind: str, content: bytes) -> None:
+        if kind == "A" and not self._advertising.done():
+            self._advertising.set_result(content)
+        elif kind == "N" and not self.lose(content):
+            await self.peripheral.notify_subscribers(self._notified, content)
+        elif kind == "U":
+            self._channel.write(content)
+        elif kind == "X":
+            await self._channel.disconnect()
+        elif kind == "E":
+            self.refused.extend(content)
 
 
 class GattClient:
@@ -131,7 +148,7 @@ class GattClient:
 
     async def connect(self) -> None:
         central = await self._radio.start()
-        self.connection = await central.connect(Address(PERIPHERAL))
+        self.connection = await central.connect(self._radio.address)
         self.connection.on("disconnection", lambda *_: self._gone())
         self._peer = Peer(self.connection)
         self._mtu = await self._peer.request_mtu(self._radio.mtu)
@@ -176,7 +193,7 @@ def channels(radio: Radio) -> Any:
 
     async def open_channel(received: Callable[[bytes], None], ended: Callable[[str], None]) -> _Channel:
         central = await radio.start()
-        connection = await central.connect(Address(PERIPHERAL))
+        connection = await central.connect(radio.address)
         channel = await connection.create_l2cap_channel(LeCreditBasedChannelSpec(psm=PSM, mtu=CHANNEL_MTU, mps=245))
         channel.sink = received
         connection.on("disconnection", lambda *_: ended("the device has disconnected"))

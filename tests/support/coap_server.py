@@ -18,21 +18,22 @@ class FileServer:
     """Serves `files` (path -> content, which may be changed at any time) and answers POST /checkin.
 
     `answer` makes the answer to a check-in of its content; `requests` are all requests, `checkins` the contents of
-    the check-ins, each once however often the datagram came.
+    the check-ins, each once however often the datagram came. `host` is the IPv4 or IPv6 address to serve at, `port` 0
+    any that is free.
     """
 
-    def __init__(self, files: dict[str, bytes] | None = None) -> None:
+    def __init__(self, files: dict[str, bytes] | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.files = files if files is not None else {}
         self.answer: Callable[[dict[int, Any]], dict[int, Any]] = lambda _: {2: 3600}
         self.checkins: list[dict[int, Any]] = []
         self.requests: list[Any] = []
         self.refuse: Callable[[Any], Code | None] = lambda _: None
         self._seen: dict[tuple[Any, int, bytes], bytes] = {}
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((host, port))
         self._socket.settimeout(0.05)
-        self.address: tuple[str, int] = self._socket.getsockname()
-        self.uri = f"coap://127.0.0.1:{self.address[1]}"
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self.uri = f"coap://{f'[{host}]' if ':' in host else host}:{self.address[1]}"
         self._ending = threading.Event()
         self._arrived = threading.Condition()
         self._thread = threading.Thread(target=self._run, daemon=True)

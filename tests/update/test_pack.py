@@ -134,6 +134,8 @@ def test_riot_legacy() -> None:
     packed = _pack(dialect=DialectName.RIOT_LEGACY)
     shown = inspect_bytes(packed.files["manifest.suit"], [signing().signer.public.key()])
     assert (shown["ok"], shown["dialect"]) == (True, "riot-legacy")
+    assert packed.facts["warnings"] == ["RIOT fetches from full URIs alone: --server coap://HOST"]
+    assert _pack(dialect=DialectName.RIOT_LEGACY, server="coap://[fd00::1]").facts["warnings"] == []
     with pytest.raises(TinyopsError, match="use_before cannot be said"):
         _pack(dialect=DialectName.RIOT_LEGACY, use_before=int(time.time()) + 100)
 

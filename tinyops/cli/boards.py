@@ -116,12 +116,16 @@ def _print_board(board: Board, path: Path) -> None:
         "RAM": _memory(board.ram),
         "toolchain": " ".join((board.toolchain.name, *board.toolchain.flags)),
         "firmware": f"firmware/{board.firmware.port}" if board.firmware.port else "",
+        "counts": _counter(board),
         "emulator": " ".join((board.emulator.program, *board.emulator.args)) if board.emulator else "",
         "probe": ", ".join(probe.backends),
         "pyOCD target": probe.pyocd_target,
         "OpenOCD config": probe.openocd_config,
         "J-Link device": probe.jlink_device,
         "esptool chip": probe.esptool_chip,
+        "USB": probe.onboard,
+        "chip ID": f"{probe.chip_id.value:#x} at {probe.chip_id.address:#010x}" if probe.chip_id else "",
+        "by hand": probe.manual,
         "RIOT": board.os.riot,
         "Ariel OS": board.os.ariel,
         "links": ", ".join(board.links),
@@ -136,6 +140,11 @@ def _print_board(board: Board, path: Path) -> None:
             table.add_row(name, escape(value))
     out.print(f"[bold]{escape(board.name)}[/]  {escape(board.title)}")
     out.print(table)
+
+
+def _counter(board: Board) -> str:
+    unit = "cycles" if board.kind == "real" else "instructions"
+    return "" if board.firmware.counter == "none" else f"{unit}, by {board.firmware.counter}"
 
 
 def _megahertz(board: Board) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from tinyops.cli.common import (
     json_option,
     model_argument,
     plain,
-    resolve_board,
     resolve_features,
     resolve_model,
     say,
     shown,
     symbol_name,
 )
+from tinyops.cli.os_options import OsOptions, Target, os_options, resolve_target
 from tinyops.cli.updatable import UpdateOptions, resolve_update, update_options
 from tinyops.device.build import Build, build_firmware
+from tinyops.device.riot.build import build_riot
+from tinyops.device.riot.network import DEFAULT, LINK_OF
+from tinyops.lower import Optimize
 
 
 @click.command("build", short_help="Generate code and build firmware for a board.")
@@ -35,6 +39,14 @@ from tinyops.device.build import Build, build_firmware
 @click.option("--name", help="Prefix of all symbols; default: from the file's name.")
 @features_option
 @click.option("--plan-seconds", type=click.FloatRange(0.1, 600), default=2.0, help="Time bound of the memory planner.")
+@click.option(
+    "--optimize",
+    type=click.Choice(typing.get_args(Optimize)),
+    default="portable",
+    show_default=True,
+    help="Kernels: in portable C, or made for the processor, for size, for speed, or a balance.",
+)
+@os_options
 @update_options
 @json_option
 def command(
@@ -44,6 +56,8 @@ def command(
     name: str | None,
     features: Path | None,
     plan_seconds: float,
+    optimize: Optimize,
+    system: OsOptions,
     update: UpdateOptions,
     json_to: str | None,
 ) -> None:
@@ -52,30 +66,54 @@ def command(
     With a table [features] in tinyops.toml, or --features, it takes raw data as well, through that front end. A model
     that cannot fit is refused before anything is compiled. With --updatable the firmware takes signed updates: other
     models of the same structure, as `tinyops update pack` makes them.
+
+    With --optimize, kernels made for the processor take the place of those in C, where there are any: today for int8
+    layers on processors with the DSP extension (Cortex-M4, M7, M33, M55). The outputs are the same, bit by bit.
+
+    With --os riot the firmware is an application of RIOT, for any board that RIOT supports; RIOT itself is yours.
     """
     path, project = resolve_model(model)
-    chosen = resolve_board(board, project)
-    target = folder or build_folder(chosen, project)
+    chosen = resolve_target(board, system, project)
+    target = folder or build_folder(chosen.name, project, "riot" if chosen.riot else "bare")
     symbol = symbol_name(path, name, project)
     settings = resolve_features(path, features, project)
     updates = resolve_update(update, project)
     title = f"{plain(path.name)} for {chosen.name}"
     with console.status(title) as status:
-        done = build_firmware(
-            path,
-            chosen,
-            target,
-            name=symbol,
-            features=settings,
-            update=updates,
-            seconds=plan_seconds,
-            step=lambda text: status.update(f"{title}: {text}"),
-        )
+        options: Any = {
+            "name": symbol,
+            "features": settings,
+            "update": updates,
+            "optimize": optimize,
+            "seconds": plan_seconds,
+            "step": lambda text: status.update(f"{title}: {text}"),
+        }
+        done = build(path, chosen, target, **options)
     if json_to:
         emit_json(done.report, json_to)
         return
     print_build(done)
-    say(f"next: tinyops run {plain(shlex.quote(shown(target)))} --verify", style="dim")
+    say(f"next: {plain(_next(chosen, target))}", style="dim")
+
+
+def _next(chosen: Target, folder: Path) -> str:
+    """The command that a person will want now."""
+    quoted = shlex.quote(shown(folder))
+    if chosen.riot is None or chosen.riot.network == DEFAULT:
+        return f"tinyops run {quoted} --verify"
+    link = LINK_OF.get(chosen.riot.network)
+    how = f" --link {link}" if link else ""
+    native = chosen.riot.board.startswith("native")
+    start = f"start {quoted}/firmware.elf, then " if native else f"tinyops flash {quoted}, then "
+    return f"{start}tinyops device info ADDRESS{how} (docs/networks.md)"
+
+
+def build(model: Path, target: Target, folder: Path, **options: Any) -> Build:
+    """Build for the target's system; `options` are those that build_firmware and build_riot share."""
+    if target.riot is not None:
+        return build_riot(model, target.riot, target.board, folder, **options)
+    assert target.board is not None
+    return build_firmware(model, target.board, folder, **options)
 
 
 def print_build(done: Build) -> None:

@@ -219,9 +219,10 @@ def folder_of(project: Project | None) -> Path | None:
     return project.file.parent if project else None
 
 
-def build_folder(board: Board, project: Project | None) -> Path:
+def build_folder(board: Board | str, project: Project | None, system: str = "bare") -> Path:
     """Where a board's build is, when nobody says."""
-    return (project.build_dir if project else Path("build")) / board.name
+    name = board if isinstance(board, str) else board.name
+    return (project.build_dir if project else Path("build")) / (name if system == "bare" else f"{name}-{system}")
 
 
 def shown(path: Path) -> str:

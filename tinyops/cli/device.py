@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinyops.cli.ask import info, ping
 from tinyops.cli.common import BoardName, emit_json, json_option, note, plain, print_table, say
 from tinyops.cli.fleet_options import ago, database_option, moment, open_fleet, plain_table
 from tinyops.errors import UsageError
@@ -18,9 +19,26 @@ if TYPE_CHECKING:
 _MAX_FILE = 16 << 20
 
 
-@click.group("device", short_help="The fleet's devices: add, list, show, tag, remove.")
+class _Devices(click.Group):
+    """The help keeps apart what goes to a device and what goes to the fleet's database."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        asks = [name for name, verb in self.commands.items() if verb in (ping, info)]
+        for title, names in (
+            ("Ask a device", asks),
+            ("Devices of the fleet", [n for n in self.commands if n not in asks]),
+        ):
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(120)) for name in names])
+
+
+@click.group("device", cls=_Devices, short_help="Ask a device; the fleet's devices: add, list, show, tag, remove.")
 def command() -> None:
-    """The devices of the fleet. A device checks in with its server, `tinyops serve`."""
+    """Ask a device at an ADDRESS; know those of the fleet, which check in with `tinyops serve`, by their ID."""
+
+
+command.add_command(ping)
+command.add_command(info)
 
 
 @command.command("add")

@@ -14,37 +14,33 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from tinyops.cli.boot import choose_boot
 from tinyops.cli.common import (
     board_option,
-    build_folder,
-    console,
     emit_json,
     features_option,
-    folder_of,
     json_option,
     model_argument,
     note,
     out,
     plain,
     progress,
-    resolve_board,
     resolve_features,
     resolve_model,
     say,
     shown,
-    symbol_name,
 )
 from tinyops.cli.link_options import LinkOptions, link_options
-from tinyops.device.board import Board, find_board
-from tinyops.device.build import REPORT, build_firmware, load_build, refuse_without_port
+from tinyops.cli.os_options import OsOptions, os_options
+from tinyops.device.board import Board
+from tinyops.device.build import REPORT, load_build
 from tinyops.device.client import DeviceClient
 from tinyops.device.data import check_output, load_inputs, save_outputs
 from tinyops.device.emulator import launch
-from tinyops.device.flash import IMAGE, flash_build
 from tinyops.device.page import record_run
 from tinyops.device.project import Project
-from tinyops.device.route import find_emulator, find_route
-from tinyops.device.session import RunResult, run_raw, run_sequence
+from tinyops.device.serial_port import find_serial_port
+from tinyops.device.session import RunResult, describe_count, describe_cycles, run_raw, run_sequence
 from tinyops.emit.golden import random_inputs
 from tinyops.errors import TinyopsError, UsageError
 from tinyops.features import FeatureSettings, ModelFeatures, read_settings
@@ -55,7 +51,7 @@ from tinyops.ops.float32 import TOLERANCE
 from tinyops.passes import run_passes
 
 
-@click.command("run", short_help="Boot a board, feed inputs, check outputs, count instructions.")
+@click.command("run", short_help="Boot a board, feed inputs, check outputs, count instructions or cycles.")
 @model_argument
 @board_option
 @click.option(
@@ -67,6 +63,7 @@ from tinyops.passes import run_passes
     type=click.Path(path_type=Path),
     help="Recording for the front end: .wav, .csv, .png, .jpg, .npy; each file is a stream.",
 )
+@os_options
 @features_option
 @click.option(
     "--output", "-o", "output", type=click.Path(path_type=Path), help="Where to save the outputs (.npy, .npz)."
@@ -79,13 +76,16 @@ from tinyops.passes import run_passes
     "--port", help="Talk to a device that is running: serial port, pty, tcp://HOST:PORT, unix:PATH, coap://HOST[:PORT]."
 )
 @link_options
-@click.option("--profile/--no-profile", default=True, show_default=True, help="Count instructions per layer.")
+@click.option(
+    "--profile/--no-profile", default=True, show_default=True, help="Count instructions, on hardware cycles, per layer."
+)
 @json_option
 def command(
     model: Path | None,
     board: str | None,
     inputs: tuple[Path, ...],
     raw: tuple[Path, ...],
+    system: OsOptions,
     features: Path | None,
     output: Path | None,
     verify: bool,
@@ -106,7 +106,8 @@ def command(
     path, project = resolve_model(model, builds=True)
     built = path if path.is_dir() else None
     settings = _settings(path, built, features, project)
-    chosen = None if port is not None and not board else _choose_board(board, project, built)
+    boot = choose_boot(board, system, project, built) if port is None or board else None
+    chosen = boot.board if boot else None
     path = built / "model.tflite" if built else path
     graph = run_passes(load_model(path))
     tensors = [graph.main.tensors[t] for t in graph.main.inputs]
@@ -119,10 +120,9 @@ def command(
     if port is not None:
         connection: AbstractContextManager[DeviceClient] = link.open(port)
     else:
-        assert chosen is not None
-        image = _image(path, chosen, project, built, settings)
-        _note_route(chosen, built)
-        connection = launch(chosen, image)
+        assert boot is not None
+        chosen, image = boot.prepare(path, project, settings)
+        connection = link.open(find_serial_port(chosen)) if image is None else launch(chosen, image)
     place = port if port is not None else (chosen.name if chosen else "")
     reference = graph if verify else None
     with connection as client, progress() as bar:
@@ -133,8 +133,8 @@ def command(
     if output is not None:
         save_outputs(output, result.outputs, sequence)
     summary = summarize(result, chosen, path)
-    if port is None and chosen is not None and result.kind is not None:
-        _record(built or build_folder(chosen, project), summary)
+    if port is None and boot is not None and result.kind is not None:
+        _record(boot.folder, summary)
     if json_to:
         emit_json(summary, json_to)
     if json_to != "-":
@@ -179,49 +179,6 @@ def _record(folder: Path, summary: dict[str, Any]) -> None:
         note(str(error))
 
 
-def _note_route(board: Board, built: Path | None) -> None:
-    """Say so where a Python package compiles or emulates; of a finished build, where one emulates it."""
-    if built is None:
-        route = find_route(board)
-        if route.uses_packages:
-            note(f"{board.name}: {route}")
-    elif board.emulator is not None:
-        emulator = find_emulator(board)
-        if emulator.program is None:
-            note(f"{board.name}: emulated by {emulator}")
-
-
-def _choose_board(name: str | None, project: Project | None, built: Path | None) -> Board:
-    if built is not None:
-        report = load_build(built, resolve_board(name, project) if name else None)
-        board = find_board(report["board"]["name"], folder_of(project))
-    else:
-        board = resolve_board(name, project)
-    refuse_without_port(board)
-    return board
-
-
-def _image(
-    path: Path, board: Board, project: Project | None, built: Path | None, settings: FeatureSettings | None
-) -> Path:
-    """The flash image to boot: that of a finished build, or of one that is made now."""
-    folder = built or build_folder(board, project)
-    if built is None:
-        title = f"{plain(path.name)} for {board.name}"
-        with console.status(title) as status:
-            build_firmware(
-                path,
-                board,
-                folder,
-                name=symbol_name(path, None, project),
-                features=settings,
-                step=lambda text: status.update(f"{title}: {text}"),
-            )
-    if not (folder / IMAGE).exists():
-        flash_build(folder, board)
-    return folder / IMAGE
-
-
 def _note_other_model(client: DeviceClient, path: Path, place: str) -> None:
     info = client.info()
     if info.digest != hashlib.sha256(read_model_file(path)).digest():
@@ -237,10 +194,11 @@ def summarize(result: RunResult, board: Board | None, model: Path) -> dict[str, 
         "invocations": len(result.outputs),
         "kind": result.kind,
         "instructions": result.instructions,
+        **describe_cycles(result),
         "mismatches": result.mismatches,
         "first_mismatch": asdict(result.first_mismatch) if result.first_mismatch else None,
-        "layers": [{"name": x.name, "op": x.op, "instructions": x.instructions} for x in result.layers],
-    } | ({"features": {"kind": features.op, "instructions": features.instructions}} if features else {})
+        "layers": [{"name": x.name, "op": x.op, **describe_count(x)} for x in result.layers],
+    } | ({"features": {"kind": features.op, **describe_count(features)}} if features else {})
 
 
 def print_run(result: RunResult, place: str, output: Path | None, values: bool = True) -> None:
@@ -248,10 +206,12 @@ def print_run(result: RunResult, place: str, output: Path | None, values: bool =
     invocations = len(result.outputs)
     if result.kind is not None:
         out.print(_layers(result))
-        if result.instructions is not None:
-            before = result.features and result.features.instructions
+        if result.count is not None:
+            before = result.features and result.features.count
             more = f", and {before:,} of the front end for its input" if before else ""
-            say(f"one invocation: [bold]{result.instructions:,}[/] instructions ({result.kind}){more}")
+            say(f"one invocation: [bold]{result.count:,}[/] {result.unit}{_time(result)} ({result.kind}){more}")
+        if result.stack_bytes_used:
+            say(f"stack used since the start: {result.stack_bytes_used:,} B at most ({result.kind})")
     elif result.layers:
         say(f"{plain(place)} counts no instructions: choose a qemu- board for a profile", style="dim")
     for k, last in enumerate(result.outputs[-1] if values else ()):
@@ -274,15 +234,22 @@ def print_run(result: RunResult, place: str, output: Path | None, values: bool =
         )
 
 
+def _time(result: RunResult) -> str:
+    """How long the cycles take."""
+    if result.milliseconds is None or result.clock_hz is None:
+        return ""
+    return f", {result.milliseconds:,.3f} ms at {result.clock_hz / 1e6:g} MHz"
+
+
 def _layers(result: RunResult) -> Table:
     layers = ([result.features] if result.features else []) + result.layers
-    total = sum(x.instructions or 0 for x in layers)
+    total = sum(x.count or 0 for x in layers)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("layer", no_wrap=True)
     table.add_column("operator", no_wrap=True, style="dim")
-    table.add_column("instructions", justify="right", no_wrap=True)
+    table.add_column(result.unit, justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
     for x in layers:
-        count = x.instructions or 0
+        count = x.count or 0
         table.add_row(plain(x.name), plain(x.op), f"{count:,}", f"{100 * count / max(total, 1):.1f} %")
     return table

@@ -41,6 +41,7 @@ class UpdateOptions:
     vendor: str | None
     sequence: int | None
     algorithms: tuple[str, ...] | None
+    server: str | None = None
 
 
 _OPTIONS = (
@@ -85,6 +86,11 @@ _OPTIONS = (
         type=_Algorithms(),
         help=f"What the device can verify and decrypt, of {','.join(ALGORITHMS)}; default: what the keys need.",
     ),
+    click.option(
+        "--update-server",
+        metavar="URI",
+        help="coap://HOST[:PORT], which firmware on RIOT with a network asks for updates; default: updates are pushed.",
+    ),
 )
 
 
@@ -94,7 +100,7 @@ def update_options(function: F) -> F:
     @functools.wraps(function)
     def collected(**arguments: Any) -> object:
         names = ("updatable", "update_keys", "keystore", "bank_bytes", "health_window", "vendor", "sequence")
-        values = [arguments.pop(name) for name in (*names, "update_algorithms")]
+        values = [arguments.pop(name) for name in (*names, "update_algorithms", "update_server")]
         return function(update=UpdateOptions(*values), **arguments)
 
     made: Any = collected
@@ -120,6 +126,8 @@ def resolve_update(options: UpdateOptions, project: Project | None) -> UpdateSet
         bank_bytes=options.bank_bytes or table.bank_bytes,
         health_window=_first(options.health_window, table.health_window),
         algorithms=algorithms,
+        server=options.server or table.server,
+        check_in_seconds=table.check_in_seconds,
     )
     settings.check()
     return settings

@@ -31,6 +31,7 @@ class Processor(_Facts):
         "armv6-m",
         "armv7-m",
         "armv7e-m",
+        "armv8-m.base",
         "armv8-m.main",
         "armv8.1-m.main",
         "rv32imc",
@@ -41,6 +42,11 @@ class Processor(_Facts):
     features: tuple[str, ...] = ()
     clock_hz: int | None = Field(default=None, gt=0)
     cores: int = Field(default=1, gt=0)
+
+    @property
+    def kernels(self) -> str:
+        """The instruction set that kernels are made for, as kernels/manifest.toml names it; "c": none."""
+        return "armv7em" if self.isa.startswith("armv") and "dsp" in self.features else "c"
 
 
 class Memory(_Facts):
@@ -63,7 +69,9 @@ class Firmware(_Facts):
         default=None, description="driver of the serial line that carries the device protocol"
     )
     uart_base: int | None = None
-    counter: Literal["none", "systick", "minstret"] = "none"
+    counter: Literal["none", "systick", "minstret", "dwt", "mcycle", "mpccr", "ccount"] = Field(
+        default="none", description="what counts: of an emulated board instructions, of a real one cycles"
+    )
     instructions_per_tick: tuple[PositiveInt, PositiveInt] = Field(
         default=(1, 1), description="numerator and denominator; the counter is exact when it is at most 1"
     )
@@ -81,12 +89,49 @@ class Os(_Facts):
     ariel: str | None = Field(default=None, description="laze builder name in Ariel OS")
 
 
+#: What writes to a board's flash; each is a module of tinyops.device.flash.
+FlashBackend = Literal[
+    "pyocd",
+    "nrfutil",
+    "jlink",
+    "openocd",
+    "stm32cubeprogrammer",
+    "esptool",
+    "picotool",
+    "uf2",
+    "dfu-util",
+]
+#: What a computer sees at its USB when a board is attached and ready to be flashed.
+ProbeKind = Literal["cmsis-dap", "stlink", "jlink", "serial", "rp-boot", "dfu", "uf2"]
+
+
+class ChipId(_Facts):
+    """A word that tells which chip it is: `value` after `mask`, read at `address`."""
+
+    address: int = Field(ge=0, lt=1 << 32)
+    value: int = Field(ge=0, lt=1 << 32)
+    mask: int = Field(default=0xFFFFFFFF, gt=0, lt=1 << 32)
+
+
 class Probe(_Facts):
-    backends: tuple[str, ...] = ()
+    backends: tuple[FlashBackend, ...] = Field(default=(), description="what can flash the board, best first")
+    onboard: ProbeKind | None = Field(default=None, description="what the board itself has at its USB connector")
+    wire: Literal["swd", "jtag"] = "swd"
+    chip_id: ChipId | None = None
     pyocd_target: str | None = None
-    openocd_config: str | None = None
+    openocd_config: str | None = Field(
+        default=None, description="board/... brings its probe, target/... works with any"
+    )
+    openocd_unlock: str | None = Field(default=None, description="command that erases and unlocks a locked chip")
     jlink_device: str | None = None
     esptool_chip: str | None = None
+    dfu_id: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$", description="USB vendor:product of the bootloader"
+    )
+    rp_chip: Literal["rp2040", "rp2350"] | None = None
+    uf2_family: int | None = Field(default=None, gt=0, lt=1 << 32, description="family ID of UF2 files")
+    uf2_board: str | None = Field(default=None, description="how the Board-ID in INFO_UF2.TXT begins")
+    manual: str | None = Field(default=None, description="what a person must do first, such as to hold a button")
 
 
 class Board(_Facts):
@@ -103,6 +148,11 @@ class Board(_Facts):
     probe: Probe = Probe()
     links: tuple[str, ...] = Field(default=(), description="ble, 802.15.4, lte-m, wifi, ethernet, uart, usb, lora")
     source: str | None = Field(default=None, description="where the facts were read")
+
+    @property
+    def is_hardware(self) -> bool:
+        """Whether nothing here stands in for it: it is flashed, and reached by a serial port or a network."""
+        return self.kind == "real" and self.emulator is None
 
 
 def board_folders(project: Path | None = None) -> list[Path]:
@@ -148,7 +198,7 @@ def _known_keys(section: tuple[int | str, ...]) -> str:
     return ", ".join(facts.model_fields)
 
 
-def find_board(name: str, project: Path | None = None) -> Board:
+def find_board(name: str, project: Path | None = None, *, hint: str = "tinyops boards") -> Board:
     """The board `name`; an unknown one is an error that lists the nearest names."""
     for folder in board_folders(project):
         path = folder / f"{name}.toml"
@@ -161,8 +211,23 @@ def find_board(name: str, project: Path | None = None) -> Board:
     raise UsageError(
         f"no board is called {name!r}",
         allowed="did you mean " + " or ".join(near) + "?" if near else ", ".join(known),
-        hint="tinyops boards",
+        hint=hint,
     )
+
+
+def find_riot_board(name: str, project: Path | None = None) -> Board | None:
+    """The board `name`, which may be its name in RIOT; None where there is no file for it."""
+    files = list_board_files(project)
+    if name in files:
+        return load_board(files[name])
+    for path in files.values():
+        try:
+            board = load_board(path)
+        except TinyopsError:
+            continue  # `tinyops boards` names a faulty file
+        if board.os.riot == name:
+            return board
+    return None
 
 
 def list_board_files(project: Path | None = None) -> dict[str, Path]:

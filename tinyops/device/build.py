@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinyops.cost import refuse_misfit
-from tinyops.device.board import Board
+from tinyops.device.board import Board, find_board, list_board_files
 from tinyops.device.elf import Symbol, elf_symbols, memory_use
 from tinyops.device.firmware import BASE, PRIMITIVES, FirmwareSources, firmware_sources
 from tinyops.device.flash import IMAGE
@@ -33,6 +33,7 @@ from tinyops.emit.files import write_file, write_files
 from tinyops.errors import TinyopsError, UsageError
 from tinyops.features import FeatureSettings, ModelFeatures
 from tinyops.kernels import needs_libm
+from tinyops.lower import Optimize
 from tinyops.lower.compile import CompiledModel, compile_model
 from tinyops.lower.program import Program, Role
 
@@ -52,11 +53,18 @@ LIBRARY_FLAGS = (
 WRAPPING_FLAGS = ("-fwrapv",)
 
 REPORT = "report.json"
-_BINDING = "binding.c"
+BINDING = "binding.c"
 _FACTORY = "factory.c"
+#: One of these is in the folder of a build, be it finished or not; the last one is of builds on RIOT.
+_OWN = (REPORT, BINDING, "modules/tinyops_model/Makefile")
 _UPDATE_CONFIG = "update_config.c"
 #: Of other projects' libraries in the firmware.
 _LICENCES = "licences.txt"
+_FIRMWARE = ("firmware.elf", "firmware.bin", "firmware.hex")
+#: Where RIOT's native boards keep models, unless they are told otherwise.
+_MEMORY = "MEMORY.bin"
+#: With these, which a build for RIOT writes, a folder is an application of RIOT.
+APPLICATION = ("Makefile", "Kconfig", "main.c")
 
 Step = Callable[[str], None]
 
@@ -83,6 +91,7 @@ def build_firmware(
     name: str,
     features: FeatureSettings | None = None,
     update: UpdateSettings | None = None,
+    optimize: Optimize = "portable",
     step: Step = lambda _: None,
     seconds: float = 2.0,
 ) -> Build:
@@ -96,11 +105,17 @@ def build_firmware(
     is compiled) or the toolchain is missing or fails.
     """
     refuse_without_port(board)
+    if update is not None and update.server is not None:
+        raise UsageError(
+            "this firmware has no server of check-ins compiled in",
+            where=f"board {board.name}",
+            allowed="--os riot with a network; the host's firmware takes --server when it starts",
+        )
     step("compiling the model")
-    compiled = compile_model(source, name=name, seconds=seconds, by_structure=update is not None)
+    compiled = compile_for(source, board, name=name, optimize=optimize, updatable=update is not None, seconds=seconds)
     program = compiled.program
     front_end = ModelFeatures.of(features, [port.tensor for port in program.inputs]) if features else None
-    updates = None if update is None else _plan_update(board, compiled, front_end, update, step)
+    updates = None if update is None else plan_updates(board, compiled, front_end, update, step)
     flash, ram = (None if memory is None else memory.bytes for memory in (board.flash, board.ram))
     if flash is not None and updates is not None:
         flash -= updates.region.nbytes
@@ -111,9 +126,9 @@ def build_firmware(
     step("writing the library")
     library = folder / "lib"
     data = updates.data if updates else None
-    _claim(folder)
+    claim_folder(folder, leftovers=APPLICATION)
     write_files(folder, _bindings(program, front_end, updates))
-    _replace_library(library, emit_library(program, features=front_end, data=data))
+    replace_files(library, emit_library(program, features=front_end, data=data))
     if source.resolve() != (folder / "model.tflite").resolve():
         write_file(folder / "model.tflite", source.read_bytes())
     step("compiling C")
@@ -132,7 +147,7 @@ def build_firmware(
         write_image(elf, bin_, "bin")
         write_image(elf, hex_, "hex")
     step("measuring")
-    report = _report(compiled, board, toolchain, elf, objects[: len(units)])
+    report = describe_build(compiled, board, toolchain, elf, objects[: len(units)])
     if front_end is not None:
         report["features"] = describe_features(front_end)
     if updates is not None:
@@ -144,7 +159,29 @@ def build_firmware(
     return Build(folder, board, elf, bin_, hex_, report, compiled, updates)
 
 
-def _plan_update(
+def compile_for(
+    source: Path, board: Board, *, name: str, optimize: Optimize, updatable: bool, seconds: float
+) -> CompiledModel:
+    """Compile a model for a board; UsageError where there is nothing to `optimize` with."""
+    isa = board.processor.kernels
+    if optimize != "portable":
+        if isa == "c":
+            raise UsageError(
+                f"there are no kernels for {board.processor.isa} alone yet",
+                where=f"--optimize {optimize}, board {board.name}",
+                allowed="boards with the DSP extension (Cortex-M4, M7, M33, M55)",
+                hint="leave --optimize out: the portable kernels run everywhere",
+            )
+        if updatable:
+            raise UsageError(
+                "updatable firmware has the portable kernels",
+                where=f"--optimize {optimize}",
+                hint="leave --optimize or --updatable out",
+            )
+    return compile_model(source, name=name, isa=isa, optimize=optimize, seconds=seconds, by_structure=updatable)
+
+
+def plan_updates(
     board: Board, compiled: CompiledModel, front_end: ModelFeatures | None, settings: UpdateSettings, step: Step
 ) -> UpdateBuild:
     """Lay out the model's numbers, make the factory capsule, and find room for two more."""
@@ -156,9 +193,9 @@ def _plan_update(
 def _bindings(program: Program, front_end: ModelFeatures | None, updates: UpdateBuild | None) -> dict[str, str | bytes]:
     """What joins the library to the firmware, and the factory capsule."""
     if updates is None:
-        return {_BINDING: emit_binding(program, front_end)}
+        return {BINDING: emit_binding(program, front_end)}
     return {
-        _BINDING: emit_binding(program, front_end, data=updates.data, capsule=updates.capsule),
+        BINDING: emit_binding(program, front_end, data=updates.data, capsule=updates.capsule),
         _FACTORY: emit_factory(program, updates.capsule),
         _UPDATE_CONFIG: emit_update_config(updates),
         CAPSULE: updates.capsule,
@@ -170,39 +207,43 @@ def refuse_without_port(board: Board) -> None:
     """Raise UsageError for a board that firmware cannot be built for from here."""
     if board.firmware.port is None:
         names = [name for name, value in (("RIOT", board.os.riot), ("Ariel OS", board.os.ariel)) if value]
-        systems = f" (it runs {' and '.join(names)}, which this version does not build)" if names else ""
+        systems = f" (it runs {' and '.join(names)})" if names else ""
         raise UsageError(
             f"has no bare-metal firmware port here{systems}",
             where=f"board {board.name}",
             allowed="host and the qemu- boards; for your own firmware, the library alone",
-            hint="tinyops emit MODEL --lang c -o DIR",
+            hint=f"{'--os riot, or ' if board.os.riot else ''}tinyops emit MODEL --lang c -o DIR",
         )
 
 
-def _claim(folder: Path) -> None:
-    """Make `folder` that of this build: a new or empty one, or one of an earlier build, which ends here."""
+def claim_folder(folder: Path, leftovers: Iterable[str] = ()) -> None:
+    """Make `folder` that of this build: a new or empty one, or one of an earlier build, which ends here.
+
+    `leftovers` are files that only a build for another system writes.
+    """
     try:
         if folder.exists() and not folder.is_dir():
             raise UsageError("is a file", where=str(folder), allowed="a folder, which may not exist yet")
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not any((folder / name).is_file() for name in (REPORT, _BINDING)):
+        if any(folder.iterdir()) and not any((folder / name).is_file() for name in _OWN):
             raise UsageError(
                 "holds other files",
                 where=str(folder),
                 allowed="a new or empty folder, or that of an earlier build",
                 hint=f"-o {folder / 'build'}",
             )
-        for name in (REPORT, PAGE, RUN, IMAGE, CAPSULE, _FACTORY, _UPDATE_CONFIG, _LICENCES):
+        ended = (REPORT, PAGE, RUN, IMAGE, CAPSULE, *_FIRMWARE, _MEMORY, _FACTORY, _UPDATE_CONFIG, _LICENCES)
+        for name in (*ended, *leftovers):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise TinyopsError(f"cannot be written to: {error.strerror}", where=str(folder)) from error
 
 
-def _replace_library(library: Path, files: dict[str, str]) -> None:
-    """Write `files` and remove those of another model."""
-    write_files(library, files)
-    for path in library.rglob("*"):
-        if path.is_file() and path.relative_to(library).as_posix() not in files:
+def replace_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write `files` and remove all others, as those of another model."""
+    write_files(folder, files)
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(folder).as_posix() not in files:
             path.unlink()
 
 
@@ -210,7 +251,7 @@ def _compile(
     toolchain: InstalledToolchain, units: list[Unit], firmware: FirmwareSources, folder: Path, library: Path
 ) -> list[Path]:
     include = [library, library / "kernels", *firmware.include_dirs]
-    own = [path for name in (_BINDING, _FACTORY, _UPDATE_CONFIG) if (path := folder / name).is_file()]
+    own = [path for name in (BINDING, _FACTORY, _UPDATE_CONFIG) if (path := folder / name).is_file()]
     common = [Unit(source, tuple(firmware.cflags)) for source in (*own, *firmware.sources)]
     foreign = [Unit(source, (*firmware.cflags, *firmware.library_cflags)) for source in firmware.libraries]
     return list(compile_objects(toolchain, [*units, *common, *foreign], folder / "obj", include=include).objects)
@@ -251,7 +292,7 @@ def _link(
         raise
 
 
-def _report(
+def describe_build(
     compiled: CompiledModel, board: Board, toolchain: InstalledToolchain, elf: Path, library: list[Path]
 ) -> dict[str, Any]:
     """report.json: sizes from the ELF's sections; model and library by the symbols of their objects."""
@@ -299,8 +340,11 @@ def _split_flash(memory: dict[str, Any], functions: set[str], linked: Sequence[S
     }
 
 
-def load_build(folder: Path, board: Board | None = None) -> dict[str, Any]:
-    """report.json of a finished build in `folder`; UsageError when there is none, or for another board."""
+def load_build(folder: Path, board: Board | str | None = None) -> dict[str, Any]:
+    """report.json of a finished build in `folder`; UsageError when there is none, or for another board.
+
+    `board` may be a name, that of RIOT for firmware on it included.
+    """
     file = folder / REPORT
     try:
         if file.stat().st_size > 1 << 24:
@@ -310,15 +354,32 @@ def load_build(folder: Path, board: Board | None = None) -> dict[str, Any]:
         if not isinstance(name, str):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _no_build(folder) from error
-    if board is not None and name != board.name:
+        raise _no_build(folder, board) from error
+    wanted = board.name if isinstance(board, Board) else board
+    if wanted is not None and wanted not in (name, report.get("os", {}).get("board")):
         raise UsageError(
-            f"was built for {name}", where=str(folder), hint=f"tinyops build MODEL --board {board.name} -o {folder}"
+            f"was built for {name}", where=str(folder), hint=f"tinyops build MODEL --board {wanted} -o {folder}"
         )
     return report
 
 
-def _no_build(folder: Path) -> UsageError:
+def board_of_build(report: Mapping[str, Any], project: Path | None = None) -> Board:
+    """The board that a finished build is for: its file, or what the build wrote down where tinyops has none.
+
+    Of firmware on RIOT the memories are those that RIOT links into.
+    """
+    section = report["board"]
+    if "facts" not in section or section["name"] in list_board_files(project):
+        return find_board(section["name"], project)
+    try:
+        return Board.model_validate(section["facts"])
+    except ValueError as error:
+        what = "its report does not describe a board"
+        raise UsageError(what, where=str(section["name"]), hint="tinyops build") from error
+
+
+def _no_build(folder: Path, board: Board | str | None) -> UsageError:
+    name = board.name if isinstance(board, Board) else board or "NAME"
     if folder.is_file():
         return UsageError("is a file", where=str(folder), allowed="the folder of a finished build")
     below = sorted(str(path.parent) for path in folder.glob(f"*/{REPORT}"))[:3]
@@ -326,5 +387,5 @@ def _no_build(folder: Path) -> UsageError:
         "holds no finished build" if folder.is_dir() else "no such folder",
         where=str(folder),
         allowed=", ".join(below) or None,
-        hint=f"tinyops build MODEL --board NAME -o {folder}",
+        hint=f"tinyops build MODEL --board {name} -o {folder}",
     )

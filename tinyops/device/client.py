@@ -22,7 +22,7 @@ from tinyops.device.link.oscore import refusal
 from tinyops.device.link.profile import LINKS, LinkProfile, find_link
 from tinyops.device.link.stream import Connect
 from tinyops.device.link.transport import Console, LinkInterface, close_context, open_context
-from tinyops.device.protocol import DeviceInfo, Profile, read_answer
+from tinyops.device.protocol import MEASURED, DeviceInfo, Profile, read_answer
 from tinyops.errors import DeviceError
 
 __all__ = ["Answer", "DeviceClient", "DeviceInfo", "Profile"]
@@ -56,7 +56,8 @@ class DeviceClient:
     """A connected device. Use it as a context manager, from one thread at a time.
 
     `connect` opens the link, on which messages lie in slipmux frames or as `framing` says; `link` are the link's block
-    size and times; with `oscore`, the folder of a security context, requests are protected. `console` is called with
+    size and times; with `oscore`, the folder of a security context, requests are protected. Firmware for hardware that
+    is `emulated` may take the emulator's counter for one of cycles: such counts are dropped. `console` is called with
     the device's console texts, from another thread; the last of them are in `console_text`. Every failure is a
     DeviceError.
     """
@@ -70,8 +71,10 @@ class DeviceClient:
         link: LinkProfile = LINKS["serial"],
         framing: Framing | None = None,
         oscore: Path | None = None,
+        emulated: bool = False,
     ) -> None:
         self.where = where
+        self._emulated = emulated
         self.link = link
         self._console = console
         self._texts: deque[str] = deque(maxlen=_CONSOLE_TEXTS)
@@ -127,21 +130,40 @@ class DeviceClient:
             self._stop_loop()
 
     @property
+    def is_protected(self) -> bool:
+        """Whether requests are protected by OSCORE."""
+        return self._interface.remote.is_protected
+
+    @property
     def console_text(self) -> str:
         """The last console texts of the device."""
         return "".join(self._texts)
 
+    def ping(self, timeout: float | None = None) -> float | None:
+        """Seconds until the device answers an empty message; None when it does not within `timeout` seconds.
+
+        The default are two ACK time-outs of the link. Nothing is sent a second time, and OSCORE does not matter.
+        """
+        seconds = 2 * self.link.ack_timeout if timeout is None else timeout
+        taken = self._call(self._interface.answer_time(seconds), seconds + 5)
+        if taken is None and self._interface.end_reason is not None:
+            raise self._failed("", aiocoap.error.NetworkError(self._interface.end_reason))
+        return taken
+
     def info(self) -> DeviceInfo:
-        """What the device runs; asked once."""
+        """What the device runs; asked once. From then on no block is larger than the device takes it."""
         if self._info is None:
             answer = self._request(aiocoap.GET, "info", budget=_MAX_INFO, accept=_CBOR)
-            self._info = read_answer(DeviceInfo, answer, f"{self.where}, /info")
+            info = read_answer(DeviceInfo, answer, f"{self.where}, /info")
+            self._info = info.without_counts() if self._emulated and info.counter == MEASURED else info
+            self.link = self._interface.remote.profile = self.link.within(info.block_bytes)
         return self._info
 
     def profile(self) -> Profile:
         """Counts of the last invocations, fresh from the device."""
         answer = self._request(aiocoap.GET, "profile", budget=_MAX_INFO, accept=_CBOR)
-        return read_answer(Profile, answer, f"{self.where}, /profile")
+        profile = read_answer(Profile, answer, f"{self.where}, /profile")
+        return profile.without_counts() if self._emulated and profile.kind == MEASURED else profile
 
     def forget_info(self) -> None:
         """Ask again for what the device runs, which an update has changed."""
@@ -237,7 +259,7 @@ class DeviceClient:
         return outputs
 
     def _place(self, path: str) -> str:
-        return f"{self.where}, /{path}"
+        return f"{self.where}, /{path}" if path else self.where
 
     def _hear(self, text: str) -> None:
         self._texts.append(text)

@@ -29,6 +29,7 @@ GUARDED = (
     "constant bytes",
     "MACs",
     "instructions",
+    "cycles",
     "mismatches",
 )
 #: Layers of one report times layers of the other, up to which they are aligned.
@@ -177,7 +178,7 @@ def _of_build(report: BuildReport) -> Subject:
 def _of_run(report: RunReport) -> Subject:
     facts = {"model": report.model, "board": report.board or "-", "kind": report.kind or "-"}
     facts["invocations"] = str(report.invocations)
-    figures = _counts(report.instructions, report.mismatches, report.kind)
+    figures = _counts(report)
     return Subject(facts, figures, _layers(report.layers, report.kind or "-"))
 
 
@@ -187,7 +188,7 @@ def _of_result(result: BenchResult) -> Subject:
     facts = {"SHA-256 of the model": result.sha256 or "-", "SHA-256 of the outputs": result.outputs_sha256 or "-"}
     if result.toolchain:
         facts["toolchain"] = f"{result.toolchain.name}: {result.toolchain.version}"
-    figures = _memory(result.memory) | _counts(result.instructions, result.mismatches, result.kind)
+    figures = _memory(result.memory) | _counts(result)
     if result.macs is not None:
         figures["MACs"] = Figure(result.macs, "exact")
     return Subject(facts, figures, _layers(result.layers, result.kind or "-"))
@@ -208,9 +209,14 @@ def _memory(memory: MemoryFigures) -> dict[str, Figure]:
     return {name: Figure(value, kind) for name, (value, kind) in rows.items() if value is not None}
 
 
-def _counts(instructions: int | None, mismatches: int | None, kind: str | None) -> dict[str, Figure]:
-    figures = {} if instructions is None else {"instructions": Figure(instructions, kind or "-")}
-    return figures if mismatches is None else figures | {"mismatches": Figure(mismatches, "exact")}
+def _counts(report: RunReport | BenchResult) -> dict[str, Figure]:
+    kind = report.kind or "-"
+    rows = {
+        "instructions": (report.instructions, kind),
+        "cycles": (report.cycles, kind),
+        "mismatches": (report.mismatches, "exact"),
+    }
+    return {name: Figure(value, k) for name, (value, k) in rows.items() if value is not None}
 
 
 def _layers(layers: Sequence[LayerFigures], kind: str) -> list[Layer]:
@@ -220,6 +226,7 @@ def _layers(layers: Sequence[LayerFigures], kind: str) -> list[Layer]:
             ("MACs", layer.macs, "exact"),
             ("constant bytes", layer.constant_bytes, "exact"),
             ("instructions", layer.instructions, kind),
+            ("cycles", layer.cycles, kind),
         )
         figures = {figure: Figure(value, k) for figure, value, k in rows if value is not None}
         kernels = None if layer.kernels is None else ", ".join(layer.kernels) or "shares memory"

@@ -9,12 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tinyops.device.board import Board, Toolchain, list_board_files, load_board
+from tinyops.device.board import Board, FlashBackend, Toolchain, list_board_files, load_board
+from tinyops.device.flash.attached import find_attached
+from tinyops.device.flash.choose import BACKENDS, pair, why_not
+from tinyops.device.flash.udev import permission_hint
 from tinyops.device.packages import SIM, package_version, pip_install
 from tinyops.device.route import find_route, unfit_for_unicorn
 from tinyops.device.toolchain import find_toolchain
@@ -35,13 +38,6 @@ class Check:
     fix: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Program:
-    names: tuple[str, ...]
-    purpose: str
-    fix: str
-
-
 _PACKAGES = {
     "tflite-micro": ("compare with TFLite Micro itself", "tflite-micro==0.dev20261023182759"),
     "ziglang": ("compile where a toolchain is missing", SIM),
@@ -56,41 +52,39 @@ _PACKAGES = {
     "west": ("manage workspaces of several repositories", "west"),
 }
 
-#: Probe backend of a board file -> the program that serves it.
-_BACKENDS = {
-    "pyocd": _Program(("pyocd",), "flash with a CMSIS-DAP, ST-LINK or J-Link probe", "pip install pyocd"),
-    "openocd": _Program(("openocd",), "flash with most probes", "apt-get install openocd"),
-    "jlink": _Program(("JLinkExe", "JLink.exe"), "flash with a J-Link", "install SEGGER's J-Link Software Pack"),
-    "esptool": _Program(("esptool", "esptool.py"), "flash Espressif's chips", "pip install esptool"),
-}
-
-#: USB vendors of debug probes and of boards with a USB bootloader.
-_PROBE_VENDORS = {
-    "1366": "SEGGER J-Link",
-    "0483": "ST-LINK",
-    "03eb": "Microchip EDBG",
-    "0d28": "DAPLink",
-    "2e8a": "Raspberry Pi",
-    "303a": "Espressif",
+#: Backend of `tinyops flash` -> what it is for.
+_BACKENDS: dict[FlashBackend, str] = {
+    "pyocd": "flash with a CMSIS-DAP, ST-LINK or J-Link probe",
+    "nrfutil": "flash Nordic's chips with a J-Link",
+    "jlink": "flash with a J-Link",
+    "openocd": "flash with most probes",
+    "stm32cubeprogrammer": "flash ST's chips with an ST-LINK",
+    "esptool": "flash Espressif's chips",
+    "picotool": "flash RP2040 and RP2350",
+    "dfu-util": "flash bootloaders with USB DFU",
 }
 
 _TOOLCHAINS = ("host", "arm-none-eabi", "riscv64-unknown-elf", "xtensa-esp-elf", "riscv32-esp-elf")
 
 
-def diagnose(board: Board | None = None) -> list[Check]:
-    """All checks; with `board`, those that matter to it, and "missing" where it cannot do without."""
+def diagnose(board: Board | None = None, *, system: Sequence[Check] | None = None) -> list[Check]:
+    """All checks; with `board`, those that matter to it, and "missing" where it cannot do without.
+
+    `system` are checks of the operating system below the firmware, which then brings the toolchain.
+    """
     checks = [_python()]
     if board is None:
         checks += [_package(name) for name in _PACKAGES]
         checks += [_toolchain(Toolchain.model_validate({"name": name}), needed=name == "host") for name in _TOOLCHAINS]
         checks += _emulators(_shipped_boards())
-        checks += [_backend(name) for name in _BACKENDS if name != "pyocd"]
+        checks += [_backend(name) for name in _BACKENDS if name != "pyocd"]  # a package, which is named above
         checks += [_route(board, needed=False) for board in _shipped_boards() if board.kind != "real"]
         return [*checks, *_serial_ports(), *_probes()]
-    checks += [_package("tflite-micro"), _toolchain(board.toolchain, needed=True)]
+    checks.append(_package("tflite-micro"))
+    checks += [_toolchain(board.toolchain, needed=True)] if system is None else system
     if board.emulator:
         checks += _emulators([board])
-    if board.kind != "real":
+    if board.kind != "real" and system is None:
         checks.append(_route(board, needed=True))
     if board.kind == "real":
         checks += [*_board_probe(board), _package("pyserial"), *_serial_ports(), *_probes()]
@@ -119,7 +113,7 @@ def _toolchain(toolchain: Toolchain, *, needed: bool) -> Check:
     try:
         found = find_toolchain(toolchain)
     except MissingToolError as error:
-        return Check("Compilers", toolchain.name, "missing" if needed else "optional", error.what, _rights(error.hint))
+        return Check("Compilers", toolchain.name, "missing" if needed else "optional", error.what, rights(error.hint))
     detail = f"{found.version} ({found.cc})" + (f", of the Python package {found.package}" if found.package else "")
     return Check("Compilers", toolchain.name, "ok", detail)
 
@@ -129,7 +123,7 @@ def _route(board: Board, *, needed: bool) -> Check:
     try:
         return Check("Routes", board.name, "ok", str(find_route(board)))
     except MissingToolError as error:
-        return Check("Routes", board.name, "missing" if needed else "optional", error.what, _rights(error.hint))
+        return Check("Routes", board.name, "missing" if needed else "optional", error.what, rights(error.hint))
 
 
 def _shipped_boards() -> Iterator[Board]:
@@ -155,46 +149,50 @@ def _emulators(boards: Iterable[Board]) -> list[Check]:
             checks.append(Check("Emulators", program, "ok", f"{_version(path)} ({path})"))
             continue
         served = [board.name for board in boards if stand_in and board.name in names and not unfit_for_unicorn(board)]
-        status: Status = "missing" if len(boards) == 1 and not served else "optional"
+        status: Status = "missing" if len(boards) == 1 and boards[0].kind != "real" and not served else "optional"
         detail = f"not found; runs {', '.join(names)}"
         if served:
             detail += f"; unicorn {stand_in} stands in" + (f" for {', '.join(served)}" if served != names else "")
-        fix = _rights(f"apt-get install {package}") if package else f"install {program} and put it on the PATH"
+        fix = rights(f"apt-get install {package}") if package else f"install {program} and put it on the PATH"
         checks.append(Check("Emulators", program, status, detail, fix))
     return checks
 
 
-def _backend(name: str) -> Check:
-    program = _BACKENDS[name]
-    for candidate in program.names:
-        path = _which(candidate)
-        if path:
-            return Check("Probes", name, "ok", path)
-    return Check("Probes", name, "optional", f"not found; to {program.purpose}", _rights(program.fix))
-
-
-def _which(program: str) -> str | None:
-    """The program on the PATH, or beside this Python (in an environment that is not activated)."""
-    return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+def _backend(name: FlashBackend) -> Check:
+    try:
+        return Check("Probes", name, "ok", BACKENDS[name].installed())
+    except MissingToolError as error:
+        return Check("Probes", name, "optional", f"not found; to {_BACKENDS[name]}", rights(error.hint))
 
 
 def _board_probe(board: Board) -> list[Check]:
-    """A board needs one of its backends; pyOCD must also know the processor."""
-    checks = [_backend(name) for name in board.probe.backends if name in _BACKENDS]
-    for i, check in enumerate(checks):
-        if check.name == "pyocd" and check.status == "ok" and board.probe.pyocd_target:
-            checks[i] = _pyocd_target(check, board.probe.pyocd_target)
+    """A board needs one of its backends, which may lack something else; and what is attached for it."""
+    checks = []
+    for name in board.probe.backends:
+        if name not in _BACKENDS:  # nothing is to be installed
+            checks.append(Check("Probes", name, "ok", BACKENDS[name].installed()))
+            continue
+        check, reason = _backend(name), why_not(BACKENDS[name](board))
+        if check.status == "ok" and reason is not None:
+            check = Check("Probes", name, "warning", reason.what, reason.fix)
+        checks.append(check)
     if checks and not any(check.status in ("ok", "warning") for check in checks):
         checks[0] = Check("Probes", checks[0].name, "missing", checks[0].detail, checks[0].fix)
-    return checks
+    return [*checks, *_attached_to(board)]
 
 
-def _pyocd_target(check: Check, target: str) -> Check:
-    """Whether pyOCD knows `target` by itself or by an installed CMSIS pack."""
-    known = _run([_which("pyocd") or "pyocd", "list", "--targets", "--no-header", "--name", target])
-    if any(line.split()[:1] == [target] for line in known.splitlines()):
-        return check
-    return Check("Probes", "pyocd", "warning", f"needs a CMSIS pack for {target}", f"pyocd pack install {target}")
+def _attached_to(board: Board) -> list[Check]:
+    """The devices that flash the board here, and with what."""
+    choices, _ = pair(board, [device for device in find_attached() if device.allowed])
+    ready = [
+        Check(
+            "Probes", choice.device.title, "ok", f"{choice.device.id} flashes {board.name} with {choice.backend.name}"
+        )
+        for choice in choices
+    ]
+    manual = board.probe.manual
+    fix = manual or "plug the board in"
+    return ready or [Check("Probes", board.name, "optional", "nothing is attached that flashes it", fix)]
 
 
 def _serial_ports() -> list[Check]:
@@ -208,18 +206,14 @@ def _serial_ports() -> list[Check]:
 
 
 def _probes() -> list[Check]:
-    """Connected debug probes (Linux), and whether this user may open them."""
-    checks = []
-    for device in sorted(Path("/sys/bus/usb/devices").glob("*")):
-        try:
-            vendor = (device / "idVendor").read_text().strip().lower()
-            bus, number = (int((device / name).read_text()) for name in ("busnum", "devnum"))
-        except (OSError, ValueError):
-            continue
-        if vendor in _PROBE_VENDORS:
-            node = Path(f"/dev/bus/usb/{bus:03d}/{number:03d}")
-            checks.append(_access("Probes", _PROBE_VENDORS[vendor], node, "USB device"))
-    return checks
+    """Connected debug probes and bootloaders, and whether this user may open them."""
+    return [
+        Check("Probes", device.title, "ok", f"{device.kind} {device.id}")
+        if device.allowed
+        else Check("Probes", device.title, "warning", f"{device.node} may not be opened", permission_hint(device))
+        for device in find_attached()
+        if device.kind != "serial"
+    ]
 
 
 def _access(group: str, name: str, node: Path, kind: str) -> Check:
@@ -240,7 +234,7 @@ def _group_of(path: Path) -> str | None:
         return None
 
 
-def _rights(command: str | None) -> str | None:
+def rights(command: str | None) -> str | None:
     """The command as this user must type it: with sudo, with this environment's pip."""
     if command and command.startswith("pip "):
         return pip_install(command.removeprefix("pip install "))

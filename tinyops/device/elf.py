@@ -116,6 +116,14 @@ def elf_symbols(path: Path) -> tuple[Symbol, ...]:
     return tuple(sorted(found.values(), key=lambda s: (-s.size, s.name)))
 
 
+def elf_value(path: Path, name: str) -> int | None:
+    """The value of the symbol `name`, also of an absolute one; None where there is none."""
+    with _elf(path) as elf:
+        table = elf.get_section_by_name(".symtab")
+        found = table.get_symbol_by_name(name) if isinstance(table, SymbolTableSection) else None
+        return int(found[0]["st_value"]) if found else None
+
+
 def is_elf(path: Path) -> bool:
     """Whether the file begins as an ELF file does."""
     with path.open("rb") as stream:

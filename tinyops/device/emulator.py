@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ if sys.platform == "linux":
 
 _SIMULATOR = "tinyops.device.simulator"
 QEMU_BYTES = 5 << 30  # address space; it takes 1.3 GiB, and 2 more for the memory of an MPS3
+_START_SECONDS = 10.0
 _SHOWN = 2000  # characters of a program's messages
 
 
@@ -46,7 +48,9 @@ def launch(board: Board, image: Path, *, console: Console | None = None) -> Iter
         try:
             with _signals_deferred():
                 process, connect = _start(board, image, messages)
-            client = DeviceClient(connect, where=f"board {board.name}", console=console)
+            client = DeviceClient(connect, where=f"board {board.name}", console=console, emulated=True)
+            if board.kind == "real":
+                _await_greeting(client)
             yield client
         except DeviceError as error:
             if process is None:
@@ -57,6 +61,13 @@ def launch(board: Board, image: Path, *, console: Console | None = None) -> Iter
                 _kill(process)
             if client is not None:
                 client.close()
+
+
+def _await_greeting(client: DeviceClient) -> None:
+    """Send nothing to an operating system that starts: not all of them survive interrupts then."""
+    deadline = time.monotonic() + _START_SECONDS
+    while not client.console_text and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -79,17 +90,26 @@ def _signals_deferred() -> Iterator[None]:
 
 def _start(board: Board, image: Path, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
     if board.kind == "host":
-        return _start_piped([str(image.resolve())], board, messages)
+        program = image.resolve()  # what it keeps in files, as RIOT's native boards do, is the build's
+        return _start_piped([str(program)], board, messages, program.parent)
     emulator = find_emulator(board)
     if emulator.program is None:
         simulator = [sys.executable, "-P", "-m", _SIMULATOR, board.model_dump_json(), str(image.resolve())]
         return _start_piped(simulator, board, messages)
+    if board.kind == "real":
+        # Models of a chip's UART do not wait: a pipe holds 64 KiB, a socket a few hundred single bytes.
+        command = [str(emulator.program), *_arguments(board, image, "stdio,id=link,signal=off")]
+        process, connect = _start_piped(command, board, messages)
+        _limit_memory(process)
+        return process, connect
     return _start_qemu(emulator.program, board, image, messages)
 
 
-def _start_piped(command: list[str], board: Board, messages: IO[bytes]) -> tuple[subprocess.Popen[bytes], Connect]:
-    """A process with the serial line on its standard input and output."""
-    process = _spawn(command, board, messages, pipes=True)
+def _start_piped(
+    command: list[str], board: Board, messages: IO[bytes], folder: Path | None = None
+) -> tuple[subprocess.Popen[bytes], Connect]:
+    """A process with the serial line on its standard input and output, in `folder`."""
+    process = _spawn(command, board, messages, pipes=True, folder=folder)
     assert process.stdin is not None
     assert process.stdout is not None
     return process, pipe_stream(process.stdout, process.stdin)
@@ -99,10 +119,9 @@ def _start_qemu(
     program: Path, board: Board, image: Path, messages: IO[bytes]
 ) -> tuple[subprocess.Popen[bytes], Connect]:
     """QEMU, with the serial line on one end of a socket pair: nobody else can connect, and nothing has to wait."""
-    assert board.emulator is not None
     ours, theirs = socket.socketpair()
     with theirs:
-        command = [str(program), *board.emulator.args, *_line(board, theirs.fileno()), "-device", _loader(board, image)]
+        command = [str(program), *_arguments(board, image, f"socket,id=link,fd={theirs.fileno()}")]
         try:
             process = _spawn(command, board, messages, keep=theirs.fileno())
             _limit_memory(process)
@@ -112,23 +131,29 @@ def _start_qemu(
             raise
 
 
-def _line(board: Board, descriptor: int) -> list[str]:
-    """Arguments that join the board's serial line, and nothing else of the emulator, to the socket."""
-    semihosting = "enable=on,target=native"
+def _arguments(board: Board, image: Path, line: str) -> list[str]:
+    """QEMU's arguments that make it the board; they join its serial line, and nothing else, to the chardev `line`."""
+    assert board.emulator is not None
+    semihosting = ["-semihosting-config", "enable=on,target=native"]
     serial = ["-serial", "chardev:link"]
-    if board.firmware.uart == "semihosting":
-        semihosting, serial = f"{semihosting},chardev=link", ["-serial", "none"]
+    if board.kind == "real":
+        semihosting = []
+    elif board.firmware.uart == "semihosting":
+        semihosting[1] += ",chardev=link"
+        serial = ["-serial", "none"]
     return [
+        *board.emulator.args,
         "-nodefaults",
         "-display",
         "none",
         "-monitor",
         "none",
         "-chardev",
-        f"socket,id=link,fd={descriptor}",
+        line,
         *serial,
-        "-semihosting-config",
-        semihosting,
+        *semihosting,
+        "-device",
+        _loader(board, image),
     ]
 
 
@@ -142,7 +167,13 @@ def _loader(board: Board, image: Path) -> str:
 
 
 def _spawn(
-    command: list[str], board: Board, messages: IO[bytes], *, pipes: bool = False, keep: int | None = None
+    command: list[str],
+    board: Board,
+    messages: IO[bytes],
+    *,
+    pipes: bool = False,
+    keep: int | None = None,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE if pipes else None
     try:
@@ -152,6 +183,7 @@ def _spawn(
             stdout=pipe or messages,
             stderr=messages,
             pass_fds=() if keep is None else (keep,),
+            cwd=folder,
             start_new_session=True,
             bufsize=0,
         )

@@ -30,6 +30,17 @@ class UpdateTable(BaseModel):
     bank_bytes: int | None = Field(default=None, gt=0, le=1 << 28)
     health_window: int = Field(default=8, ge=0, le=255)
     algorithms: tuple[Literal["ed25519", "es256", "hsslms", "aes"], ...] | None = None
+    server: str | None = None
+    check_in_seconds: int = Field(default=3600, ge=1, le=30 * 86400)
+
+
+class RiotTable(BaseModel):
+    """The table [riot]: the folder of RIOT, from this file's folder, and how the firmware is reached."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str | None = Field(default=None, min_length=1)
+    network: str | None = Field(default=None, min_length=1)
 
 
 class _Fields(BaseModel):
@@ -42,7 +53,8 @@ class _Fields(BaseModel):
     )
     model: str | None = Field(default=None, min_length=1, description="the path of a model, from this file's folder")
     board: str | None = Field(default=None, min_length=1, description="a name that `tinyops boards` lists")
-    os: Literal["bare"] | None = Field(default=None, description='"bare"')
+    os: Literal["bare", "riot"] | None = Field(default=None, description='"bare" or "riot"')
+    riot: RiotTable | None = Field(default=None, description="a table [riot] with base or network")
     build_dir: str = Field(default="build", min_length=1, description="a folder, from this file's folder")
     features: dict[str, Any] | None = Field(default=None, description='a table [features] with kind = "..."')
     data: dict[str, Any] | None = Field(default=None, description='a table [data] with path = "..."')
@@ -59,7 +71,10 @@ class Project:
         self.file = file
         self.name = fields.name
         self.board = fields.board
-        self.os = fields.os or "bare"
+        self.os = fields.os
+        riot = fields.riot or RiotTable()
+        self.riot_base = file.parent / Path(riot.base).expanduser() if riot.base else None
+        self.network = riot.network
         self.model = file.parent / fields.model if fields.model else None
         self.build_dir = file.parent / fields.build_dir
         self.features = None if fields.features is None else read_settings(fields.features, str(file))

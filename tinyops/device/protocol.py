@@ -20,6 +20,9 @@ _Count = Annotated[int, Field(ge=0, lt=1 << 64)]
 
 CounterKind = Literal["emulated-instructions", "measured-on-board", "none"]
 
+#: The kind of cycles of a real processor; an emulator's or a process's are never of it.
+MEASURED: CounterKind = "measured-on-board"
+
 
 class DeviceAnswer(BaseModel):
     """What a device says: strict, nothing unknown."""
@@ -74,7 +77,10 @@ class FeatureInfo(DeviceAnswer):
 
 
 class DeviceInfo(DeviceAnswer):
-    """GET /info. `layers` are (name, op) in the order of execution, `digest` is the SHA-256 of the model file."""
+    """GET /info. `layers` are (name, op) in the order of execution, `digest` is the SHA-256 of the model file.
+
+    `clock_hz` is the processor's clock, where cycles are counted.
+    """
 
     protocol: Literal[1]
     version: _Name
@@ -88,10 +94,15 @@ class DeviceInfo(DeviceAnswer):
     outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=255)]
     layers: Annotated[tuple[tuple[_Name, _Name], ...], Field(max_length=4096)]
     features: FeatureInfo | None = None
+    clock_hz: Annotated[int, Field(gt=0, lt=1 << 32)] | None = None
+
+    def without_counts(self) -> DeviceInfo:
+        """The same of a device whose counter shows nothing of worth."""
+        return self.model_copy(update={"counter": "none", "clock_hz": None})
 
 
 class Profile(DeviceAnswer):
-    """GET /profile: instructions of the last plain invocation, and of each layer in the last profiled one.
+    """GET /profile: instructions or cycles of the last plain invocation, and of each layer in the last profiled one.
 
     `features` are those of the front end, for all steps of the last inference from raw data.
     `stack_bytes_used` is the deepest use since the start (0: unknown), `frames_dropped` counts damaged frames.
@@ -103,6 +114,10 @@ class Profile(DeviceAnswer):
     features: _Count | None = None
     stack_bytes_used: _Bytes
     frames_dropped: _Bytes
+
+    def without_counts(self) -> Profile:
+        """The same of a device whose counter shows nothing of worth."""
+        return self.model_copy(update={"kind": "none", "invocation": None, "layers": (), "features": None})
 
 
 _A = TypeVar("_A", bound=DeviceAnswer)

@@ -31,6 +31,7 @@ class LayerFigures(_Strict):
     macs: _Count | None = None
     constant_bytes: _Count | None = None
     instructions: _Count | None = None
+    cycles: _Count | None = None
     kernels: _Names | None = None
 
 
@@ -80,6 +81,7 @@ class RunReport(_Strict):
     invocations: _Count
     kind: _Name | None
     instructions: _Count | None
+    cycles: _Count | None = None
     mismatches: _Count | None
     layers: _Layers
 
@@ -100,6 +102,7 @@ class BenchResult(_Strict):
     macs: _Count | None = None
     kind: _Name | None = None
     instructions: _Count | None = None
+    cycles: _Count | None = None
     mismatches: _Count | None = None
     outputs_sha256: _Name | None = None
     toolchain: NameAndVersion | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyops.device.client import DeviceClient
+from tinyops.device.protocol import MEASURED
 from tinyops.errors import DeviceError, UsageError
 from tinyops.features import ModelFeatures
 from tinyops.features.files import read_raw
@@ -19,14 +20,28 @@ from tinyops.ops.interpreter import Interpreter
 
 Array = np.ndarray[Any, Any]
 
+#: Kind of counts -> what is counted.
+UNITS: dict[str, str] = {"emulated-instructions": "instructions", MEASURED: "cycles"}
+
 
 @dataclass(frozen=True)
 class LayerCount:
-    """Instructions of one layer in one invocation; None where the board counts none."""
+    """Instructions, or on hardware cycles, of one layer in one invocation; None where the board counts none."""
 
     name: str
     op: str
     instructions: int | None
+    cycles: int | None = None
+
+    @classmethod
+    def of(cls, name: str, op: str, count: int | None, kind: str) -> LayerCount:
+        """A count of that kind."""
+        return cls(name, op, None, count) if kind == MEASURED else cls(name, op, count)
+
+    @property
+    def count(self) -> int | None:
+        """Whichever there is."""
+        return self.instructions if self.cycles is None else self.cycles
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,8 @@ class Invocation:
 class RunResult:
     """`outputs[step][o]`; `instructions` of one invocation; `mismatches` is None when nothing was compared.
 
-    `features`: the front end in the first invocation, where the device was given raw data.
+    `features`: the front end in the first invocation, where the device was given raw data. On hardware there are
+    `cycles` instead of instructions, the `clock_hz` that they are of, and the deepest use of the stack in bytes.
     """
 
     outputs: list[list[Array]]
@@ -72,6 +88,24 @@ class RunResult:
     mismatches: int | None
     first_mismatch: Mismatch | None = None
     features: LayerCount | None = None
+    cycles: int | None = None
+    clock_hz: int | None = None
+    stack_bytes_used: int | None = None
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return UNITS.get(self.kind or "", "instructions")
+
+    @property
+    def count(self) -> int | None:
+        """Instructions or cycles of one invocation, whichever there is."""
+        return self.instructions if self.cycles is None else self.cycles
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Of one invocation, where its cycles and their clock are known."""
+        return 1000 * self.cycles / self.clock_hz if self.cycles is not None and self.clock_hz else None
 
 
 def run_sequence(
@@ -151,32 +185,35 @@ def _run(
     mismatches = 0
     start: Invocation | None = None
     first: Mismatch | None = None
-    instructions: int | None = None
+    count: int | None = None
     features: LayerCount | None = None
     for step, invocation in enumerate(invocations):
         got = invocation.send(client, reset=invocation.first)
         outputs.append(got)
         if start is None:
             start = invocation
-            instructions, features = _counts(client, invocation) if profile else (None, None)
+            count, features = _counts(client, invocation) if profile else (None, None)
         if interpreter is not None:
             if invocation.first:
                 interpreter.reset()
-            count, found = _compare(step, got, interpreter.run(*invocation.inputs))
-            mismatches += count
+            differing, found = _compare(step, got, interpreter.run(*invocation.inputs))
+            mismatches += differing
             first = first or found
         advance()
     layers, kind = _count_layers(client, start) if profile and start is not None else ([], None)
     compared = None if interpreter is None else mismatches
-    return RunResult(outputs, instructions, kind, layers, compared, first, features)
+    if kind != MEASURED:
+        return RunResult(outputs, count, kind, layers, compared, first, features)
+    clock, stack = client.info().clock_hz, client.profile().stack_bytes_used
+    return RunResult(outputs, None, kind, layers, compared, first, features, count, clock, stack or None)
 
 
 def _counts(client: DeviceClient, invocation: Invocation) -> tuple[int | None, LayerCount | None]:
-    """Instructions of the model and of the front end in the invocation that was the last one."""
+    """Instructions or cycles of the model and of the front end in the invocation that was the last one."""
     counts, info = client.profile(), client.info().features
     if invocation.raw is None or info is None:
         return counts.invocation, None
-    return counts.invocation, LayerCount("features", info.kind, counts.features)
+    return counts.invocation, LayerCount.of("features", info.kind, counts.features, counts.kind)
 
 
 def _compare(step: int, got: Sequence[Array], expected: Sequence[Array]) -> tuple[int, Mismatch | None]:
@@ -208,4 +245,22 @@ def _count_layers(client: DeviceClient, invocation: Invocation) -> tuple[list[La
         raise DeviceError(
             f"the device counted {len(counts.layers)} layers", allowed=f"{len(info.layers)}, as it says in /info"
         )
-    return [LayerCount(name, op, n) for (name, op), n in zip(info.layers, counts.layers, strict=True)], counts.kind
+    pairs = zip(info.layers, counts.layers, strict=True)
+    return [LayerCount.of(name, op, n, counts.kind) for (name, op), n in pairs], counts.kind
+
+
+def describe_count(layer: LayerCount) -> dict[str, int | None]:
+    """A layer's count for `--json`: `cycles` are there on hardware alone."""
+    return {"instructions": layer.instructions} | ({} if layer.cycles is None else {"cycles": layer.cycles})
+
+
+def describe_cycles(run: RunResult) -> dict[str, int | float | None]:
+    """What `--json` has besides of a run on hardware."""
+    if run.kind != MEASURED:
+        return {}
+    return {
+        "cycles": run.cycles,
+        "clock_hz": run.clock_hz,
+        "milliseconds": run.milliseconds,
+        "stack_bytes_used": run.stack_bytes_used,
+    }

@@ -22,7 +22,7 @@ from tinyops.suit import class_uuid, vendor_uuid
 Role = Literal["signer", "root", "decrypt"]
 
 #: Of firmware/common: bytes of a journal's record, and how many a page has room for at least.
-RECORD_BYTES = 156
+RECORD_BYTES = 160
 PAGE_RECORDS = 4
 MAX_KEYS = 8
 #: Where a board does not tell what its flash can.
@@ -31,6 +31,8 @@ DEFAULT_ERASE_BYTES, DEFAULT_WRITE_BYTES = 4096, 4
 SPARE = 4
 ROLE_FLAGS = {"signer": 1, "root": 2, "decrypt": 4}
 CAPSULE = "capsule.bin"
+#: coap://HOST[:PORT]; HOST is a name, an IPv4 address or an IPv6 address in brackets, of as many bytes as devices take.
+SERVER = r"coap://([a-z0-9.-]{1,63}|\[[0-9a-f:.]{2,63}\])(:[1-9][0-9]{0,4})?"
 #: The name of the update's memory, which is in to_device.c.
 _TEXTS = re.compile(r"\.rodata\..*str\d")
 _MEMORY = re.compile(r"update(\.\d+)?")
@@ -52,7 +54,8 @@ class UpdateSettings:
     """How a firmware is updatable.
 
     `vendor` is a DNS domain, `sequence` that of the factory model: manifests must be above it. `bank_bytes` is the
-    least size of a bank, `health_window` the inferences of a new model's trial.
+    least size of a bank, `health_window` the inferences of a new model's trial. `server` (coap://HOST[:PORT]) is where
+    firmware with a network of its own checks in, at first every `check_in_seconds`; it fetches its updates then.
     """
 
     keys: tuple[UpdateKey, ...]
@@ -61,6 +64,8 @@ class UpdateSettings:
     bank_bytes: int | None = None
     health_window: int = 8
     algorithms: tuple[CryptoAlgorithm, ...] = ("ed25519",)
+    server: str | None = None
+    check_in_seconds: int = 3600
 
     def check(self) -> None:
         """UsageError for what no firmware can be built with."""
@@ -72,6 +77,8 @@ class UpdateSettings:
             )
         if len({key.kid for key in self.keys}) != len(self.keys):
             raise UsageError("an update key is named twice")
+        if self.server is not None and not re.fullmatch(SERVER, self.server):
+            raise UsageError(f"{self.server!r} is no server of check-ins", allowed="coap://HOST[:PORT]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tinyops.device.update_protocol import UpdateState, Want, read_senml, reason
 from tinyops.errors import DeviceError
 from tinyops.suit.reasons import Reason
 
-_CHANGED, _CONTINUE, _INCOMPLETE = 0x44, 0x5F, 0x88
+_CHANGED, _CONTINUE, _INCOMPLETE, _TOO_LARGE = 0x44, 0x5F, 0x88, 0x8D
 _CBOR, _SENML_CBOR = 60, 112
 _REFUSAL = re.compile(rb"reason ([0-9]{1,5}): ")
 _BLOCKS = (1024, 512, 256, 128, 64, 32, 16)
@@ -135,6 +135,8 @@ class UpdateClient:
         An unfinished download of another update is ended. Returns when the new model runs, on trial or confirmed, or
         when there was nothing to try. Raises UpdateError when the device refuses it or undoes the model.
         """
+        if self._client.link.name == "serial" or self._client.is_protected:
+            self._client.info()  # a block that is too large would be dropped there, or be no protected message
         before = self.state()
         if before.manifest == digest and before.state != "downloading" and before.outcome is Reason.OK:
             return Pushed(self._tried(before), 0, resumed=False, new=False)
@@ -147,10 +149,12 @@ class UpdateClient:
         return Pushed(self._tried(self.state()), sent, resumed, new=True)
 
     def _send_manifest(self, envelope: bytes, progress: Progress) -> None:
-        size = self._client.link.block_bytes
         offset = 0
         for _ in range(_TURNS + len(envelope) // 16):
+            size = self._block_bytes(offset)
             answer = self._put("suit/manifest", envelope, offset, size, None)
+            if self._is_too_large(answer, size):
+                continue
             if answer.code == _CHANGED:
                 progress("manifest", len(envelope), len(envelope))
                 return
@@ -179,10 +183,10 @@ class UpdateClient:
             )
         sent, offset = 0, want.offset
         while True:
-            size = next((size for size in _BLOCKS if size <= self._client.link.block_bytes and offset % size == 0), 0)
-            if not size:
-                raise DeviceError(f"wants byte {offset:,}, where no block begins", where=self.where)
+            size = self._block_bytes(offset)
             answer = self._put("suit/payload", content, offset, size, etag)
+            if self._is_too_large(answer, size):
+                continue
             if answer.code in (_CHANGED, _CONTINUE):
                 sent += len(content[offset : offset + size])
                 offset += size
@@ -192,6 +196,17 @@ class UpdateClient:
             if answer.code != _CONTINUE:
                 self._wanted(answer, "suit/payload", len(content))
                 return sent
+
+    def _block_bytes(self, offset: int) -> int:
+        """The largest block of the link that begins at `offset`."""
+        for size in _BLOCKS:
+            if size <= self._client.link.block_bytes and offset % size == 0:
+                return size
+        raise DeviceError(f"wants byte {offset:,}, where no block begins", where=self.where)
+
+    def _is_too_large(self, answer: Answer, size: int) -> bool:
+        """Whether a block was refused for its size alone; then the next one is smaller (RFC 7959, 2.9.3)."""
+        return answer.code == _TOO_LARGE and self._client.info().block_bytes < size
 
     def _put(self, path: str, content: bytes, offset: int, size: int, etag: bytes | None) -> Answer:
         part = content[offset : offset + size]

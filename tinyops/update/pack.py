@@ -219,6 +219,8 @@ def finish(
             f"the envelope has {len(envelope):,} bytes, and devices have room for {room:,} unless they were built with "
             "more"
         )
+    if dialect.name is DialectName.RIOT_LEGACY and any("://" not in image["uri"] for image in facts.get("images", ())):
+        warnings.append("RIOT fetches from full URIs alone: --server coap://HOST")
     table: dict[str, Any] = {
         "tinyops": __version__,
         "version": 1,

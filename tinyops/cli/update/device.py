@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 import click
 
-from tinyops.cli.common import plain, say, this_verb
+from tinyops.cli.boot import is_riot
+from tinyops.cli.common import folder_of, plain, say, this_verb
 from tinyops.cli.link_options import LinkOptions, link_options
-from tinyops.device.board import find_board
-from tinyops.device.build import load_build
+from tinyops.device.build import board_of_build, load_build
 from tinyops.device.client import DeviceClient
 from tinyops.device.emulator import launch
 from tinyops.device.flash import IMAGE, flash_build
+from tinyops.device.project import find_project
 from tinyops.device.update_protocol import UpdateState
 from tinyops.errors import UsageError
 
@@ -42,7 +43,13 @@ class DeviceOptions:
             return self.link.open(self.port)
         assert self.build is not None
         report = load_build(self.build)
-        board = find_board(report["board"]["name"])
+        board = board_of_build(report, folder_of(find_project()))
+        if board.is_hardware:
+            raise UsageError(
+                "is hardware", where=f"board {board.name}", allowed="--port", hint=f"tinyops flash {self.build}"
+            )
+        if is_riot(report):
+            return launch(board, self.build / "firmware.elf")
         if not (self.build / IMAGE).exists():
             flash_build(self.build, board)
         return launch(board, self.build / IMAGE)

@@ -108,13 +108,18 @@ def open_credentials(folder: Path) -> Any:
         raise UsageError(f"is no security context: {error}", where=str(folder)) from error
 
 
-def protect_requests(context: aiocoap.Context, credentials: Any, profile: LinkProfile) -> None:
-    """Make `context` protect all its requests; blocks of the link's size are inside."""
+def protect_requests(context: aiocoap.Context, credentials: Any, profile: Callable[[], LinkProfile]) -> None:
+    """Make `context` protect all its requests; blocks of the link's size, which may change, are inside."""
     from aiocoap.transports.oscore import OSCOREAddress, TransportOSCORE
 
     class Address(OSCOREAddress):  # type: ignore[misc]
-        maximum_payload_size = profile.block_bytes
-        maximum_block_size_exp = profile.block_exponent
+        @property
+        def maximum_payload_size(self) -> int:
+            return profile().block_bytes
+
+        @property
+        def maximum_block_size_exp(self) -> int:
+            return profile().block_exponent
 
     class Transport(TransportOSCORE):  # type: ignore[misc]
         async def fill_or_recognize_remote(self, message: aiocoap.Message) -> bool:

@@ -43,6 +43,13 @@ class LinkProfile:
         fitting = [size for size in BLOCK_SIZES if size + _HEADERS <= message_bytes]
         return dataclasses.replace(self, block_bytes=max(fitting, default=BLOCK_SIZES[0]))
 
+    def within(self, block_bytes: int) -> LinkProfile:
+        """The same link with blocks of at most `block_bytes`, or 16."""
+        if self.block_bytes <= block_bytes:
+            return self
+        fitting = [size for size in BLOCK_SIZES if size <= block_bytes]
+        return dataclasses.replace(self, block_bytes=max(fitting, default=BLOCK_SIZES[0]))
+
     def tuning(self) -> TransportTuning:
         """The link's times in aiocoap's terms."""
         return _Tuning(self.ack_timeout, self.max_retransmit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import socket
 import threading
@@ -213,7 +214,18 @@ def open_address(address: str, *, baudrate: int = 115200) -> Connect:
         return _connector(address, lambda loop, make: loop.create_connection(make, host, port))
     if not address:
         raise UsageError("the address is empty", allowed=_ADDRESSES)
+    if _is_ip(address):
+        literal = f"[{address.strip('[]')}]" if ":" in address else address
+        raise UsageError("is no address of a device", where=address, allowed=_ADDRESSES, hint=f"coap://{literal}")
     return serial_stream(address, baudrate)
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 _Open = Callable[

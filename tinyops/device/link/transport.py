@@ -65,7 +65,8 @@ class LinkInterface(MessageInterface):  # type: ignore[misc]
         self._console = console
         self._stream: Stream | None = None
         self._framing = framing
-        self._pings: set[int] = set()
+        self._pings: dict[int, Callable[[], None]] = {}
+        self._ping_count = 0
         self._last_id = 0
         self.remote = DeviceAddress(profile)
         self.budget = 0
@@ -126,7 +127,7 @@ class LinkInterface(MessageInterface):  # type: ignore[misc]
             self._framing.dropped += 1
             return
         if message.mtype is aiocoap.RST and message.mid in self._pings:
-            self._pings.discard(message.mid)
+            self._pings.pop(message.mid)()
             return
         self.budget -= len(content)
         if self.budget < 0:
@@ -134,15 +135,33 @@ class LinkInterface(MessageInterface):  # type: ignore[misc]
         elif self._manager is not None:
             self._manager.dispatch_message(message)
 
-    def ping(self) -> None:
-        """Ask for a sign of life (RFC 7252, 4.3). The device then repeats a response that was not acknowledged."""
+    def ping(self, answered: Callable[[], None] = lambda: None) -> None:
+        """Ask for a sign of life (RFC 7252, 4.3); `answered` is called when it comes.
+
+        The device then repeats a response that was not acknowledged.
+        """
         if len(self._pings) >= _MAX_PINGS:
             self._pings.clear()
-        message = aiocoap.Message(code=aiocoap.EMPTY, _mtype=aiocoap.CON, _mid=self._last_id ^ 0x8000)
+        self._ping_count += 1
+        number = (self._last_id + 0x8000 + self._ping_count) & 0xFFFF  # far from the requests' ids
+        message = aiocoap.Message(code=aiocoap.EMPTY, _mtype=aiocoap.CON, _mid=number)
         message.remote = self.remote
-        self._pings.add(message.mid)
+        self._pings[message.mid] = answered
         if self._stream is not None:
             self._stream.write(self._framing.encode(message.encode()))
+
+    async def answer_time(self, timeout: float) -> float | None:
+        """Seconds that the answer to a ping takes; None when there is none within `timeout` seconds, or no link."""
+        if self.end_reason is not None:
+            return None
+        loop, answered = asyncio.get_running_loop(), asyncio.Event()
+        start = loop.time()
+        self.ping(answered.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await answered.wait()
+                return loop.time() - start
+        return None
 
 
 async def open_context(
@@ -169,7 +188,7 @@ async def open_context(
     context.request_interfaces.append(tokens)
     if credentials is not None:
         interface.remote.is_protected = True
-        protect_requests(context, credentials, interface.remote.profile)
+        protect_requests(context, credentials, lambda: interface.remote.profile)
     return context, interface
 
 

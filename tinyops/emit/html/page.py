@@ -67,18 +67,36 @@ def bench_page(bench: Mapping[str, Any]) -> str:
         models={m: [r for r in done if r["model"] == m] for m in models},
         limits=len({r["plan_seconds"] for r in bench["results"]}) > 1,
         toolchains={r["board"]: r["toolchain"] for r in done},
-        most={m: max((r["instructions"] or 0 for r in done if r["model"] == m), default=0) for m in models},
+        most={m: _most([r for r in done if r["model"] == m]) for m in models},
         kinds={kind: text for kind, text in KINDS.items() if kind in kinds},
     )
 
 
 def _counts(report: Mapping[str, Any], run: Mapping[str, Any] | None) -> list[int] | None:
-    """Instructions per layer, where the run counted them and is one of this model."""
+    """Instructions or cycles per layer, where the run counted them and is one of this model."""
     if run is None or run["kind"] is None:
         return None
     if [x["name"] for x in run["layers"]] != [x["name"] for x in report["layers"]]:
         return None
-    return [x["instructions"] or 0 for x in run["layers"]]
+    return [_count(x) or 0 for x in run["layers"]]
+
+
+def _unit(counted: Mapping[str, Any]) -> str:
+    """What a run, a result or a layer counts: on hardware it has cycles."""
+    return "cycles" if counted.get("cycles") is not None else "instructions"
+
+
+def _count(counted: Mapping[str, Any]) -> int | None:
+    count: int | None = counted[_unit(counted)]
+    return count
+
+
+def _most(results: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The largest count of each unit."""
+    most = {"cycles": 0, "instructions": 0}
+    for result in results:
+        most[_unit(result)] = max(most[_unit(result)], _count(result) or 0)
+    return most
 
 
 def _flash(report: Mapping[str, Any]) -> list[Part]:
@@ -141,7 +159,16 @@ def _environment() -> jinja2.Environment:
         autoescape=True,
         finalize=_clean,
     )
-    environment.filters |= {"n": _thousands, "share": _share, "shape": _shape, "file": _file, "u": _units, "g": _real}
+    environment.filters |= {
+        "n": _thousands,
+        "share": _share,
+        "shape": _shape,
+        "file": _file,
+        "u": _units,
+        "g": _real,
+        "count": _count,
+        "unit": _unit,
+    }
     environment.globals.update(block_name=block_name, step_name=step_name)
     return environment
 
