@@ -15,7 +15,7 @@ from tinyops.device.emulator import launch
 from tinyops.device.riot import packages
 from tinyops.device.riot.application import probe_application
 from tinyops.device.riot.base import RiotBase, find_riot, open_riot
-from tinyops.device.riot.build import RiotSettings, build_riot, find_target
+from tinyops.device.riot.build import RiotSettings, build_riot, copy_images, find_target
 from tinyops.device.riot.doctor import diagnose_riot
 from tinyops.device.riot.facts import RiotFacts, read_facts
 from tinyops.device.riot.make import RiotMake
@@ -269,3 +269,27 @@ def test_manifest_for_west_names_riot() -> None:
         remote["name"],
         "https://github.com/RIOT-OS",
     )
+
+
+def test_images_of_espressif_chips_are_those_that_riot_flashes(tmp_path: Path) -> None:
+    made, folder = tmp_path / "made", tmp_path / "build"
+    made.mkdir()
+    folder.mkdir()
+    for name in ("bootloader.bin", "partitions.bin", "tinyops.elf.bin"):
+        (made / name).write_bytes(name.encode())
+    flags = (
+        f"--chip esp32 --port /dev/ttyUSB0 --baud 460800 --before default-reset write-flash -z --flash-mode dio "
+        f"--flash-freq 40m --flash-size detect 0x1000 {made}/bootloader.bin 0x8000 {made}/partitions.bin "
+        f"0x10000 {made}/tinyops.elf.bin\n"
+    )
+    assert copy_images(flags, folder) == [
+        {"file": "bootloader.bin", "address": 0x1000},
+        {"file": "partitions.bin", "address": 0x8000},
+        {"file": "tinyops.elf.bin", "address": 0x10000},
+    ]
+    assert (folder / "partitions.bin").read_bytes() == b"partitions.bin"
+    (made / "partitions.bin").unlink()
+    with pytest.raises(TinyopsError, match="has not made it"):
+        copy_images(flags, folder)
+    with pytest.raises(TinyopsError, match="what is written where"):
+        copy_images("--chip esp32", folder)

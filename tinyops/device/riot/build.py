@@ -52,6 +52,7 @@ _FETCHES = re.compile(
     r"(?:fatal: (?:unable to access|could not read|Could not|repository).*|.*Could not resolve host.*"
     r"|fatal: .*does not appear to be a git repository.*)"
 )
+_ESP_IMAGE = re.compile(r"(?<!\S)(0x[0-9a-fA-F]{1,8})\s+(\S+\.bin)(?!\S)")
 _SHOWN = 30
 
 
@@ -169,6 +170,8 @@ def build_riot(
     report = describe_build(compiled, chosen, _toolchain(facts, chosen), elf, library)
     report["os"] = _describe_os(settings, facts)
     report["stack"] = describe_stack(objects, MODULE, elf)
+    if facts.cpu.startswith("esp"):
+        report["images"] = copy_images(make.run(["info-debug-variable-FFLAGS"], options=["-s"]).printed, folder)
     if board is None:
         report["board"]["facts"] = chosen.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     if front_end is not None:
@@ -234,6 +237,24 @@ def _failure(make: RiotMake, board: Board, made: Made) -> TinyopsError:
         f"RIOT's build fails\n{shown}\n  command: {make.command} all",
         where=where,
     )
+
+
+def copy_images(flags: str, folder: Path) -> list[dict[str, Any]]:
+    """What esptool writes to a chip of Espressif's: bootloader, partition table and program, copied into `folder`.
+
+    `flags` are those that RIOT gives to esptool, places and files last. TinyopsError unless all files are there.
+    """
+    images: list[dict[str, Any]] = []
+    for address, name in _ESP_IMAGE.findall(flags):
+        source = Path(name)
+        try:
+            write_file(folder / source.name, source.read_bytes())
+        except OSError as error:
+            raise TinyopsError(f"RIOT's build has not made it: {error.strerror}", where=name) from error
+        images.append({"file": source.name, "address": int(address, 16)})
+    if not images:
+        raise TinyopsError("RIOT does not tell what is written where", where="FFLAGS", allowed="PROGRAMMER=esptool")
+    return images
 
 
 def _toolchain(facts: RiotFacts, board: Board) -> InstalledToolchain:
