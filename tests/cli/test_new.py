@@ -64,7 +64,7 @@ def test_nothing_is_overwritten(tinyops: Any) -> None:
 
 PROJECTS = {
     "unknown key": ('modle = "x"', "unknown key 'modle'", "model = ..."),
-    "other system": ('os = "riot"', "os = 'riot' cannot be used", '"bare"'),
+    "other system": ('os = "zephyr"', "os = 'zephyr' cannot be used", '"bare"'),
     "bad name": ('name = "My Model"', "name = 'My Model'", "small letters"),
     "wrong type": ("board = 3", "board = '3' cannot be used", "tinyops boards"),
     "bad TOML": ("model = x\n", "cannot be read", "line 1"),

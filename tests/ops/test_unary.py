@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.ops.test_elementwise import SHAPES, build
@@ -79,8 +79,22 @@ def test_int16_equals_tflite_micro(case: tuple[ModelBuilder, int]) -> None:
 
 
 @given(scales(-14, 4), st.floats(-6, 16), ZERO_POINTS, ZERO_POINTS)
+@example(x=1.0, ratio=0.4, a=-128, b=-128)
 def test_hard_swish_equals_tflite_micro(x: float, ratio: float, a: int, b: int) -> None:
     assert_table_same(unary("HARD_SWISH", (x, float(np.float32(x * 2.0**ratio))), (a, b)))
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (0.09100119769573212, 0.13044586777687073),
+        (2.541081666946411, 13.716242790222168),
+        (0.28343865275382996, 0.9119240045547485),
+    ],
+)
+def test_hard_swish_with_a_multiplier_between_two(x: float, y: float) -> None:
+    """The ratio of the scales in single precision is a tie of 16 bits, in double precision it is not."""
+    assert_table_same(unary("HARD_SWISH", (x, y), (-128, -128)))
 
 
 @given(scales(-26, 20), ZERO_POINTS)

@@ -20,10 +20,14 @@ def _multiplier16(ratio: float) -> tuple[int, int]:
 
 
 def scales(op: OpView) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(int16 multiplier, shift) of the output, and of the factor in [-1, 1]; ValueError where a ratio is too large."""
+    """(int16 multiplier, shift) of the output, and of the factor in [-1, 1]; ValueError where a ratio is too large.
+
+    TFLite Micro's source divides floats; as it is built, it divides them in double precision, which differs where the
+    ratio of floats is a tie of the int16 multiplier.
+    """
     hires = np.float32(1 / 128) * np.float32(op.input(0).scale)
     with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        output = _multiplier16(float(hires / np.float32(op.output().scale)))
+        output = _multiplier16(float(np.float64(hires) / np.float64(np.float32(op.output().scale))))
         factor = _multiplier16(float(hires / (np.float32(3) / np.float32(32768))))
     if output[1] > 0:
         raise ValueError(f"input scale {op.input(0).scale:g} for output scale {op.output().scale:g}")
